@@ -39,12 +39,11 @@ def tasks_for(body: dict[str, Any], count: int) -> str:
     draw = random.Random(digest)
     blocks: list[str] = []
     for number in range(1, count + 1):
-        words = draw.sample(_WORDS, 7)
-        instruction = (
-            f"{draw.choice(_VERBS)} how the {words[0]} and the {words[1]} change when a {words[2]} meets a {words[3]}."
-        )
-        given = f"{words[4]} 192.0.2.{draw.randrange(256)}/32" if draw.random() < 0.5 else "<noinput>"
-        output = f"The {words[5]} follows the {words[6]}; value {draw.randrange(10**6)}."
+        words = draw.sample(_WORDS, 11)
+        # Little glue between the words: whole sentences of one pattern would be near-duplicates of each other.
+        instruction = f"{draw.choice(_VERBS)} {' '.join(words[:4])} and {' '.join(words[4:8])}."
+        given = f"{words[8]} 192.0.2.{draw.randrange(256)}/32" if draw.random() < 0.5 else "<noinput>"
+        output = f"The {words[9]} follows the {words[10]}; value {draw.randrange(10**6)}."
         blocks.append(
             f"###\n{number}. Instruction: {instruction}\n{number}. Input: {given}\n{number}. Output: {output}"
         )
@@ -55,7 +54,7 @@ class FakeTeacher:
     """Use as a context manager; ``url`` is the base URL.
 
     Attributes:
-        served: How often each request (by the SHA-256 of its messages) was answered with status 200.
+        served: How often each request (by the SHA-256 of its whole body, seed included) was answered with status 200.
         received: Requests received, faults included.
     """
 
@@ -120,7 +119,7 @@ class FakeTeacher:
         if body["model"] != self.model:
             return 404, {"error": {"message": f"The model '{body['model']}' does not exist", "code": "model_not_found"}}
         with self.lock:
-            self.served[hashlib.sha256(json.dumps(body["messages"], sort_keys=True).encode()).hexdigest()] += 1
+            self.served[hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()] += 1
         text = "I am sorry, I cannot do that." if fault == "nonsense" else tasks_for(body, self.tasks)
         choice: dict[str, Any] = {
             "index": 0,

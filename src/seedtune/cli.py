@@ -2,7 +2,8 @@
 
 Nothing heavy is imported until a command runs; ``seedtune --help`` loads no torch.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 stopped by a limit with work saved, 130 interrupted with work saved.
+Exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 stopped by a limit, 130 interrupted; with 3 and 130 all work is
+saved.
 """
 
 import json
@@ -24,6 +25,7 @@ app = App(
     help="Grow a domain-expert LLaMA from a handful of seed tasks: generate, train, evaluate.",
     version=__version__,
     default_parameter=Parameter(negative=""),
+    suppress_keyboard_interrupt=False,
 )
 domains_app = App(name="domains", help="List, check and make domains.")
 app.command(domains_app)

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -96,7 +96,7 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(label: str, total: float) -> Iterator[Advance]:
+def progress(label: str, total: float) -> Generator[Advance]:
     """A bar with rate, ETA and a note (a cost, a loss); without a terminal a log line every 30 s."""
     start, first = time.monotonic(), [-1.0]
 

@@ -39,7 +39,7 @@ class TeacherError(SeedtuneError, RuntimeError):
     """The teacher cannot be reached, refuses, or does not know the model."""
 
 
-class LimitReached(SeedtuneError, RuntimeError):
+class LimitReached(SeedtuneError, RuntimeError):  # noqa: N818 (it is a planned stop, not a fault)
     """A limit stopped the work; everything done so far is saved.
 
     Attributes:

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,8 +140,8 @@ def pick_device() -> "torch.device":
 def pick_dtype(name: str, training: bool) -> "torch.dtype":
     """The dtype of a config's word.
 
-    ``auto``: bfloat16 on a GPU that has it; on a CPU with bfloat16 instructions, bfloat16 for inference (2 to 4 times as
-    fast as float32) and float32 for training (where bfloat16 is slower); float32 elsewhere.
+    ``auto``: bfloat16 on a GPU that has it; on a CPU with bfloat16 instructions, bfloat16 for inference (2 to 4 times
+    as fast as float32) and float32 for training (where bfloat16 is slower); float32 elsewhere.
     """
     import torch
 
@@ -221,21 +221,19 @@ def load_model(config: ModelConfig, training: bool = False) -> "PreTrainedModel"
 
 
 @contextlib.contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _explained(name: str) -> Generator[None]:
     """Turn the hub's and transformers' errors into one that says what to do."""
     from huggingface_hub import errors as hub
 
     try:
         yield
-    except hub.GatedRepoError as problem:
-        raise ModelError(
-            f"{name}: this model is gated: accept its licence on its hub page, then set HF_TOKEN (or run 'hf auth login')"
-        ) from problem
     except OSError as problem:
-        cause = problem.__cause__
+        # transformers wraps the hub's errors; both are OSErrors.
+        cause = problem if isinstance(problem, hub.HfHubHTTPError) else problem.__cause__
         if isinstance(cause, hub.GatedRepoError):
             raise ModelError(
-                f"{name}: this model is gated: accept its licence on its hub page, then set HF_TOKEN (or run 'hf auth login')"
+                f"{name}: this model is gated: accept its licence on its hub page, "
+                "then set HF_TOKEN (or run 'hf auth login')"
             ) from problem
         if isinstance(cause, hub.RepositoryNotFoundError):
             raise ModelError(f"{name}: the hub knows no such model (or it is private: set HF_TOKEN)") from problem
@@ -251,7 +249,7 @@ def _explained(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """No progress bars of transformers while loading."""
     from transformers.utils import logging as transformers_logging
 

@@ -187,9 +187,14 @@ class TrueFalseItem(Record):
 
     def as_choice(self) -> EvalItem:
         """The same item with the options True and False."""
-        fields = self.model_dump(exclude={"statement"})
         return EvalItem(
-            **{**fields, "question": self.statement, "options": ("True", "False"), "answer": str(self.answer)}
+            question=self.statement,
+            options=("True", "False"),
+            answer=str(self.answer),
+            topic=self.topic,
+            level=self.level,
+            citation=self.citation,
+            rationale=self.rationale,
         )
 
 
@@ -296,7 +301,17 @@ def write_atomic(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8 to ``path`` so that a reader sees the old file or the new one, never a part.
 
     The rename is made durable as well, so a done-mark written after it can be trusted after a power cut.
+
+    Raises:
+        DataError: the disk is full, or the folder cannot be written.
     """
+    try:
+        _replace(path, text)
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be written: {problem.strerror}; free some space and run again") from problem
+
+
+def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -304,8 +319,8 @@ def write_atomic(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

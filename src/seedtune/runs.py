@@ -2,7 +2,7 @@
 
     runs/<name>/
       config.yaml      the resolved config
-      manifest.json    versions, git revision, machine, seed; each stage's state, time, inputs and SHA-256 of its outputs
+      manifest.json    versions, git revision, machine, seed; each stage's state, time, and SHA-256 of its outputs
       generate/        journal.jsonl (append-only, the truth), instructions.jsonl, rejected.jsonl, funnel.json
       train/           metrics.jsonl, rows.jsonl, adapter/, checkpoints/
       evaluate/        records.jsonl, showcase.jsonl, report.json
@@ -22,7 +22,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -98,7 +98,7 @@ class Run:
         self._write()
 
     @contextmanager
-    def working(self, name: StageName, fingerprint: str) -> Iterator[Callable[[Sequence[Path], dict[str, Any]], None]]:
+    def working(self, name: StageName, fingerprint: str) -> Generator[Callable[[Sequence[Path], dict[str, Any]], None]]:
         """Record a stage's work in the manifest: time even when it breaks off, outputs when it ends.
 
         Yields a function ``done(outputs, numbers)`` that marks the stage as done.
@@ -136,7 +136,7 @@ class Run:
 
 
 @contextmanager
-def open_run(config: Config) -> Iterator[Run]:
+def open_run(config: Config) -> Generator[Run]:
     """Make or reopen the config's run folder and hold its lock.
 
     Raises:
@@ -240,7 +240,7 @@ def _git_revision() -> str | None:
 
 
 def _gpu_names() -> list[str]:
-    """Names of the GPUs, asked only of a torch that a stage has loaded already: importing it here would cost seconds."""
+    """Names of the GPUs, asked only of a torch that is loaded already: importing it here would cost seconds."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return []

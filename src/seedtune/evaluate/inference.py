@@ -5,7 +5,7 @@ positions go on from the prompt's end. That is the same arithmetic as one row pe
 a test compares the two.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -48,7 +48,7 @@ class Student:
         self._system = system
 
     @contextmanager
-    def variant(self, name: Variant) -> Iterator[None]:
+    def variant(self, name: Variant) -> Generator[None]:
         """Within it the model answers as the base or as the tuned model."""
         with self._model.disable_adapter() if name == "base" else nullcontext():
             yield
@@ -75,7 +75,7 @@ class Student:
         rows = [self._pack(choice) for choice in choices]
         length = max(len(row.ids) for row in rows)
         device = self._model.device
-        ids = torch.full((len(rows), length), self._tokenizer.pad_token_id or 0, device=device)
+        ids = torch.zeros((len(rows), length), dtype=torch.long, device=device)
         positions = torch.zeros((len(rows), length), dtype=torch.long, device=device)
         # Padding attends to itself: a row of the mask without any True gives NaN.
         mask = torch.eye(length, dtype=torch.bool, device=device).repeat(len(rows), 1, 1, 1)

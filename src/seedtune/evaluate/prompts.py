@@ -1,7 +1,7 @@
 """What a model is asked.
 
-By log-likelihood the question stands alone and each option is a possible answer, so that a small model is judged by what
-it holds likely and not by whether it can handle letters. For a written answer the options are listed with letters.
+By log-likelihood the question stands alone and each option is a possible answer, so that a small model is judged by
+what it holds likely and not by whether it can handle letters. For a written answer the options are listed with letters.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Read a choice out of a written answer. Pure functions; None is "could not be parsed", never a wrong answer.
 
-The hard cases: "**A**", "(a)", "Answer: B." and "B) because ..." are choices; "A router that ..." is no choice of A, and
-"seems" is no S. An answer that names two options is no choice.
+The hard cases: "**A**", "(a)", "Answer: B." and "B) because ..." are choices; "A router that ..." is no choice of A,
+and "seems" is no S. An answer that names two options is no choice.
 """
 
 import re

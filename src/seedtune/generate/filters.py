@@ -1,8 +1,8 @@
 """Judge candidates: pure functions, each rejection with its reason.
 
-The order is that of Self-Instruct (Wang et al. 2023, section 2.2 and its code): form first, then similarity to everything
-accepted so far. Unlike the original's, the list of blocked words belongs to the domain ("map" and "file" are BGP's
-trade), and text keeps its case.
+The order is that of Self-Instruct (Wang et al. 2023, section 2.2 and its code): form first, then similarity to
+everything accepted so far. Unlike the original's, the list of blocked words belongs to the domain ("map" and "file" are
+BGP's trade), and text keeps its case.
 """
 
 import re

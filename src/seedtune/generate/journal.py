@@ -14,7 +14,6 @@ The dataset is a view of it. A last line torn by a crash is cut off on open; a b
 import os
 import time
 from collections.abc import Iterator, Sequence
-from io import BufferedRandom
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,20 +24,19 @@ Event = Literal["start", "sent", "reply", "committed", "stopped"]
 
 
 class Journal:
-    """An open journal. Use :func:`read_events` first: opening repairs a torn last line."""
+    """An open journal. Use :func:`read_events` first: it repairs a torn last line."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: BufferedRandom | None = None
+        self._descriptor = -1
 
     def __enter__(self) -> "Journal":
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("a+b")
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        os.close(self._descriptor)
 
     def append(self, event: Event, items: Sequence[dict[str, Any]], durable: bool = False) -> None:
         """Write one line per item; with ``durable`` they are on the disk, not only with the kernel, on return.
@@ -46,15 +44,17 @@ class Journal:
         Raises:
             DataError: the disk is full or the file went away. What was written before is kept.
         """
-        assert self._file is not None, "use the journal as a context manager"
         stamp = round(time.time(), 3)
-        text = "".join(json_line({"event": event, "time": stamp, **item}) for item in items)
+        data = "".join(json_line({"event": event, "time": stamp, **item}) for item in items).encode()
+        end = os.fstat(self._descriptor).st_size
         try:
-            self._file.write(text.encode())
-            self._file.flush()
+            # No buffer of Python's in between: after a failure it would try again, and leave half a line.
+            while data:
+                data = data[os.write(self._descriptor, data) :]
             if durable:
-                os.fsync(self._file.fileno())
+                os.fsync(self._descriptor)
         except OSError as problem:
+            os.ftruncate(self._descriptor, end)
             raise DataError(
                 f"{self._path}: cannot be written: {problem.strerror}. Everything up to here is saved; "
                 "free some space and run the same command again"

@@ -16,7 +16,7 @@ _LABEL = re.compile(
     r"""^[ \t]*
         (?:[#>*\-]+[ \t]*)?                         # heading, quote or list mark
         (?:\**[ \t]*(?:task[ \t]*)?\d+[ \t]*[.):]\**[ \t]*)?   # the block's number, ignored
-        [*_]*(?P<label>instruction|input|output)[*_]*
+        [*_]*(?P<label>instruction|input|output)s?[*_]*
         [ \t]*(?:\d+[ \t]*)?:[*_]*[ \t]*""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )

@@ -1,9 +1,9 @@
 """The loop: draw, send, record, judge in request order, until N instructions are accepted.
 
 What makes the result the same however the work is cut up: a request depends on the run's seed and its index alone;
-replies are recorded as they come and judged strictly in the order of their indices; the dataset is the first N accepted.
-After a crash, recorded replies are judged again from where the verdicts end, and only requests without a recorded reply
-are sent. When N is reached, replies still in flight are awaited and recorded: they are paid for.
+replies are recorded as they come and judged strictly in the order of their indices; the dataset is the first N
+accepted. After a crash, recorded replies are judged from where the verdicts end, and only requests without a recorded
+reply are sent. When N is reached, replies still in flight are awaited and recorded: they are paid for.
 """
 
 import asyncio
@@ -355,7 +355,7 @@ def _limit(state: _State, cause: str) -> LimitReached:
         "cost": f"the next request could pass limits.max_cost = {limits.max_cost}",
         "tokens": f"the next request could pass limits.max_tokens = {limits.max_tokens}",
         "requests": f"limits.max_requests = {limits.max_requests} are sent",
-        "stall": f"{state.barren} requests in a row added nothing (limits.stall_requests); see generate/rejected.jsonl for why",
+        "stall": f"{state.barren} requests in a row added nothing (limits.stall_requests): see generate/rejected.jsonl",
     }[cause]
     return LimitReached(
         cause, f"{cause}: {what}. {state.accepted} of {goal} accepted and saved; raise the limit to go on"

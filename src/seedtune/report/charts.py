@@ -1,7 +1,7 @@
 """Small SVG charts: plain text, coloured by the page's style sheet through classes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -26,7 +26,7 @@ class Row(NamedTuple):
     high: float
 
 
-def lines(series: dict[str, Sequence[Point]], x_label: str) -> Markup:
+def lines(series: Mapping[str, Sequence[Point]], x_label: str) -> Markup:
     """A line chart. Series with few points are drawn with a dot at each.
 
     Args:

@@ -8,6 +8,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
@@ -23,8 +24,8 @@ class _Interrupted(StoppingCriteria):
     def __init__(self, event: threading.Event) -> None:
         self._event = event
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: object) -> torch.BoolTensor:
-        return torch.full((input_ids.shape[0],), self._event.is_set(), dtype=torch.bool, device=input_ids.device)  # pyright: ignore[reportReturnType]
+    def __call__(self, input_ids: torch.LongTensor, *_: object, **__: object) -> Any:
+        return torch.full((input_ids.shape[0],), self._event.is_set(), dtype=torch.bool, device=input_ids.device)
 
 
 class LocalTeacher:
@@ -105,12 +106,13 @@ class LocalTeacher:
         ]
 
     def _reply(self, request: Request, tokens: list[int], prompt_tokens: int, seconds: float) -> Reply:
-        ends = self._model.generation_config.eos_token_id  # pyright: ignore[reportOptionalMemberAccess]
-        stops = {self._tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
+        settings: Any = self._model.generation_config
+        ends: Any = settings.eos_token_id
+        stops: list[Any] = [self._tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])]
         length = next((n for n, token in enumerate(tokens) if token in stops), None)
         return Reply(
             index=request.index,
-            text=request.prefix + self._tokenizer.decode(tokens[:length], skip_special_tokens=True),
+            text=request.prefix + str(self._tokenizer.decode(tokens[:length], skip_special_tokens=True)),
             finish_reason="length" if length is None else "stop",
             usage=Usage(prompt_tokens=prompt_tokens, completion_tokens=len(tokens) if length is None else length + 1),
             seconds=seconds,

@@ -73,19 +73,18 @@ class OpenAITeacher:
     async def _complete(self, request: Request) -> Reply:
         start = time.monotonic()
         sampling = self._config.sampling
-        options: dict[str, Any] = {self._config.max_tokens_field: sampling.max_tokens}
+        options: dict[str, Any] = {
+            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            # Best effort at the endpoint; runs repeat from the journal, not from this.
+            "seed": (self._seed * 1_000_003 + request.index) % 2**31,
+            self._config.max_tokens_field: sampling.max_tokens,
+        }
         if sampling.presence_penalty is not None:
             options["presence_penalty"] = sampling.presence_penalty
         try:
-            completion: object = await self._client.chat.completions.create(
-                model=self._config.model,
-                messages=[{"role": m.role, "content": m.content} for m in request.messages],  # pyright: ignore[reportArgumentType]
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                # Best effort at the endpoint; runs repeat from the journal, not from this.
-                seed=(self._seed * 1_000_003 + request.index) % 2**31,
-                **options,
-            )
+            completion: object = await self._client.chat.completions.create(model=self._config.model, **options)
         except (openai.BadRequestError, openai.UnprocessableEntityError) as problem:
             return self._refused(request, _said(problem), start)
         except openai.OpenAIError as problem:
@@ -143,7 +142,8 @@ class OpenAITeacher:
             )
         if isinstance(problem, openai.RateLimitError):
             return TeacherError(
-                f"{where} still says 'too many requests' (429) after {self._config.max_retries} retries: {_said(problem)}\n"
+                f"{where} still says 'too many requests' (429) after {self._config.max_retries} retries: "
+                f"{_said(problem)}\n"
                 "Lower teacher.concurrency, or check your quota; run again to go on"
             )
         if isinstance(problem, openai.APITimeoutError):

@@ -28,7 +28,9 @@ class ChatTeacher(Protocol):
         ...
 
     async def complete(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer a batch, in its order. Where it can, the teacher begins a reply with the request's prefix. A request the teacher refuses for good gets a reply with an ``error``.
+        """Answer a batch, in its order. A request the teacher refuses for good gets a reply with an ``error``.
+
+        Where it can, the teacher begins a reply with the request's prefix.
 
         Raises:
             TeacherError: nothing more can be had: wrong key, unknown model, unreachable after all retries.

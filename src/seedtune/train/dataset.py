@@ -7,7 +7,7 @@ trained token is the end-of-sequence token, and training sees the tokens that in
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from seedtune.domains import Pack
 from seedtune.errors import DataError, TrainingError
@@ -94,8 +94,8 @@ def make_row(tokenizer: "PreTrainedTokenizerFast", example: Example, system: str
     """Tokens and labels of an example; None where ``max_length`` leaves no token of the answer.
 
     Raises:
-        TrainingError: the chat template renders the prompt differently with an answer behind it, so that the model would
-            be trained on other tokens than it is asked with.
+        TrainingError: the chat template renders the prompt differently with an answer behind it, so that the model
+            would be trained on other tokens than it is asked with.
     """
     messages = chat(example.task, system)
     prompt = _render(tokenizer, messages, generation=True)
@@ -122,7 +122,7 @@ def _render(tokenizer: "PreTrainedTokenizerFast", messages: list[dict[str, str]]
 
 def _until_end(tokenizer: "PreTrainedTokenizerFast", ids: list[int]) -> list[int]:
     """Cut behind the last end-of-sequence token (templates put a newline there); append one where there is none."""
-    end = tokenizer.eos_token_id
+    end = cast("int", tokenizer.eos_token_id)
     if end not in ids:
         return [*ids, end]
     return ids[: len(ids) - ids[::-1].index(end)]

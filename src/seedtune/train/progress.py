@@ -23,7 +23,7 @@ _KEPT = (
 class Recorder(TrainerCallback):
     """Writes each log of the trainer as a line with its step.
 
-    A resumed run repeats the steps since its checkpoint: their lines are taken out first, so that each step stands once.
+    A resumed run repeats the steps since its checkpoint: their lines are taken out first, so each step stands once.
     """
 
     def __init__(self, path: Path, advance: Advance, interrupted: Callable[[], bool], resumed: bool) -> None:

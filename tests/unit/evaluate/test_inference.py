@@ -1,0 +1,271 @@
+"""Students against references written here: one row per option, plain greedy decoding, the base model alone."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from seedtune.config import ModelConfig
+from seedtune.errors import EvaluationError
+from seedtune.evaluate.inference import Choice, Student, Variant
+from seedtune.records import Task
+from seedtune.train.dataset import Example, make_row
+
+NEAR = 1e-4
+CHOICES = (
+    Choice("Who is a peer?", ("the session", "a peer of the session", "one", "True or False")),
+    Choice("Answer?", ("Yes", "No")),
+    Choice("the session of a peer " * 8 + "ends when?", ("at once", "never", "the session ends with one word")),
+)
+QUESTIONS = [choice.question for choice in CHOICES]
+VARIANTS: tuple[Variant, ...] = ("base", "tuned")
+
+both_variants = pytest.mark.parametrize("variant", VARIANTS)
+texts = st.text(alphabet=st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=1, max_size=24)
+
+
+def write_adapter(base: LlamaForCausalLM, folder: Path, zero: bool = False) -> Path:
+    torch.manual_seed(1)
+    # Without init_lora_weights both matrices are random: the adapter changes every score.
+    lora = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights=zero, task_type="CAUSAL_LM")
+    get_peft_model(base, lora).save_pretrained(folder)
+    return folder
+
+
+def other_llama(tiny_llama: Path, **changes: int) -> LlamaForCausalLM:
+    settings = {**LlamaConfig.from_pretrained(tiny_llama).to_dict(), **changes}
+    return LlamaForCausalLM(LlamaConfig(**settings))
+
+
+def plain_model(tiny_llama: Path) -> LlamaForCausalLM:
+    return AutoModelForCausalLM.from_pretrained(tiny_llama, dtype=torch.float32).eval()
+
+
+@pytest.fixture(scope="module")
+def config(tiny_llama: Path) -> ModelConfig:
+    return ModelConfig(name=str(tiny_llama), dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_adapter(plain_model(tiny_llama), tmp_path_factory.mktemp("adapter"))
+
+
+@pytest.fixture(scope="module")
+def student(config: ModelConfig, adapter: Path) -> Student:
+    return Student(config, adapter, system=None)
+
+
+class Reference:
+    """The same models asked the slow way: no packing, no batch, no padding, no cache."""
+
+    def __init__(self, tiny_llama: Path, adapter: Path) -> None:
+        self.tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
+        tuned = PeftModel.from_pretrained(plain_model(tiny_llama), str(adapter)).merge_and_unload().eval()
+        self.models = {"base": plain_model(tiny_llama), "tuned": tuned}
+
+    def ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def prompt(self, question: str, system: str = "") -> list[int]:
+        before = f"<|system|>\n{system}<|end|>\n" if system else ""
+        return self.ids(f"{before}<|user|>\n{question}<|end|>\n<|assistant|>\n")
+
+    @torch.inference_mode()
+    def log_likelihood(self, variant: Variant, prompt: list[int], answer: list[int]) -> float:
+        logits = self.models[variant](torch.tensor([prompt + answer])).logits[0]
+        log_probs = torch.log_softmax(logits, dim=-1)
+        return sum(float(log_probs[len(prompt) - 1 + n, token]) for n, token in enumerate(answer))
+
+    def scores(self, variant: Variant, choice: Choice) -> list[float]:
+        prompt = self.prompt(choice.question)
+        return [self.log_likelihood(variant, prompt, self.ids(option)) for option in choice.options]
+
+    @torch.inference_mode()
+    def greedy(self, variant: Variant, question: str, max_new_tokens: int) -> str:
+        prompt = self.prompt(question)
+        ids = list(prompt)
+        for _ in range(max_new_tokens):
+            ids.append(int(self.models[variant](torch.tensor([ids])).logits[0, -1].argmax()))
+            if ids[-1] == self.tokenizer.eos_token_id:
+                break
+        return str(self.tokenizer.decode(ids[len(prompt) :], skip_special_tokens=True))
+
+
+@pytest.fixture(scope="module")
+def reference(tiny_llama: Path, adapter: Path) -> Reference:
+    return Reference(tiny_llama, adapter)
+
+
+@both_variants
+@pytest.mark.parametrize("choice", CHOICES, ids=["four options", "two options", "long question"])
+def test_packed_options_score_as_each_option_alone(
+    student: Student, reference: Reference, variant: Variant, choice: Choice
+) -> None:
+    with student.variant(variant):
+        packed = student.option_scores([choice])[0]
+    assert packed == pytest.approx(reference.scores(variant, choice), abs=NEAR)
+
+
+@given(question=texts, options=st.lists(texts, min_size=1, max_size=10, unique=True))
+@settings(max_examples=30, deadline=None)
+def test_any_packed_options_score_as_each_option_alone(
+    student: Student, reference: Reference, question: str, options: list[str]
+) -> None:
+    choice = Choice(question, tuple(options))
+    assert student.option_scores([choice])[0] == pytest.approx(reference.scores("tuned", choice), abs=NEAR)
+
+
+def test_the_order_of_the_options_leaves_their_scores_alone(student: Student) -> None:
+    question, options = CHOICES[0]
+    forwards, backwards = student.option_scores([Choice(question, options), Choice(question, options[::-1])])
+    assert forwards == pytest.approx(backwards[::-1], abs=NEAR)
+
+
+def test_an_option_scores_the_same_whatever_stands_beside_it(student: Student) -> None:
+    question, options = CHOICES[0]
+    others = Choice(question, (options[0], "something else altogether", "0"))
+    first, second = student.option_scores([Choice(question, options), others])
+    assert first[0] == pytest.approx(second[0], abs=NEAR)
+
+
+def test_questions_of_one_length_score_in_a_batch_as_alone(student: Student) -> None:
+    same_length = [Choice(question, ("Yes", "No")) for question in ("abc", "abd", "xyz")]
+    together = student.option_scores(same_length)
+    for choice, scores in zip(same_length, together, strict=True):
+        assert scores == pytest.approx(student.option_scores([choice])[0], abs=NEAR)
+
+
+def test_padding_leaves_the_scores_alone(student: Student) -> None:
+    for choice, scores in zip(CHOICES, student.option_scores(CHOICES), strict=True):
+        assert scores == pytest.approx(student.option_scores([choice])[0], abs=NEAR)
+
+
+def test_the_base_variant_is_the_plain_base_model(student: Student, reference: Reference) -> None:
+    with student.variant("base"):
+        answers = [student.answer([question], 8)[0] for question in QUESTIONS]
+    assert answers == [reference.greedy("base", question, 8) for question in QUESTIONS]
+
+
+def test_the_tuned_variant_is_the_base_with_the_adapter_merged(student: Student, reference: Reference) -> None:
+    with student.variant("tuned"):
+        answers = [student.answer([question], 8)[0] for question in QUESTIONS]
+    assert answers == [reference.greedy("tuned", question, 8) for question in QUESTIONS]
+
+
+def test_base_and_tuned_score_differently(student: Student) -> None:
+    with student.variant("base"):
+        base = student.option_scores(CHOICES)
+    assert base != student.option_scores(CHOICES)
+
+
+def test_the_adapter_is_back_after_the_base_variant_even_after_an_error(student: Student) -> None:
+    before = student.option_scores(CHOICES)
+
+    def fail_within() -> None:
+        with student.variant("base"):
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail_within()
+    assert student.option_scores(CHOICES) == before
+
+
+@both_variants
+def test_answers_in_a_batch_are_those_alone(student: Student, variant: Variant) -> None:
+    with student.variant(variant):
+        together = student.answer(QUESTIONS, 12)
+        alone = [student.answer([question], 12)[0] for question in QUESTIONS]
+    assert together == alone
+
+
+def test_answers_repeat_whatever_the_random_state(student: Student) -> None:
+    torch.manual_seed(5)
+    first = student.answer(QUESTIONS, 12)
+    torch.manual_seed(6)
+    assert student.answer(QUESTIONS, 12) == first
+
+
+def test_an_answer_holds_neither_prompt_nor_special_tokens(student: Student) -> None:
+    assert not any("<|" in answer or "session" in answer for answer in student.answer(QUESTIONS, 12))
+
+
+def test_scoring_after_answering_gives_the_same(student: Student) -> None:
+    before = student.option_scores(CHOICES)
+    student.answer(QUESTIONS, 4)
+    assert student.option_scores(CHOICES) == before
+
+
+def test_the_system_prompt_stands_before_the_question(config: ModelConfig, adapter: Path, reference: Reference) -> None:
+    question, options = CHOICES[1]
+    prompt = reference.prompt(question, system="You are a baker.")
+    expected = [reference.log_likelihood("tuned", prompt, reference.ids(option)) for option in options]
+    student = Student(config, adapter, system="You are a baker.")
+    assert student.option_scores([Choice(question, options)])[0] == pytest.approx(expected, abs=NEAR)
+
+
+def test_a_question_is_asked_with_the_tokens_it_was_trained_with(
+    config: ModelConfig, adapter: Path, reference: Reference
+) -> None:
+    task = Task(instruction="Name a peer.", input="192.0.2.1", output="The session of a peer.")
+    row = make_row(reference.tokenizer, Example(task, "seed", "made"), "You are a baker.", max_length=512)
+    assert row is not None
+    answer = [token for token in row.labels if token >= 0][:-1]
+    prompt = row.input_ids[: row.labels.index(answer[0])]
+    student = Student(config, adapter, system="You are a baker.")
+    [[score]] = student.option_scores([Choice(task.prompt, (task.output,))])
+    assert score == pytest.approx(reference.log_likelihood("tuned", prompt, answer), abs=NEAR)
+
+
+def test_an_adapter_that_changes_something_passes_the_check(student: Student) -> None:
+    student.check_adapter(QUESTIONS[0])
+
+
+def test_a_zero_adapter_is_refused(config: ModelConfig, tiny_llama: Path, tmp_path: Path) -> None:
+    zero = Student(config, write_adapter(plain_model(tiny_llama), tmp_path, zero=True), system=None)
+    with pytest.raises(EvaluationError, match="changes nothing"):
+        zero.check_adapter(QUESTIONS[0])
+
+
+def test_an_adapter_of_a_wider_base_is_refused(config: ModelConfig, tiny_llama: Path, tmp_path: Path) -> None:
+    wider = write_adapter(other_llama(tiny_llama, hidden_size=64), tmp_path)
+    with pytest.raises(EvaluationError, match="does not fit"):
+        Student(config, wider, system=None)
+
+
+@pytest.mark.xfail(strict=True, reason="peft only warns of missing and left-over keys: half an adapter is evaluated")
+@pytest.mark.parametrize("layers", [1, 4], ids=["fewer layers", "more layers"])
+def test_an_adapter_of_a_base_of_other_depth_is_refused(
+    config: ModelConfig, tiny_llama: Path, tmp_path: Path, layers: int
+) -> None:
+    other = write_adapter(other_llama(tiny_llama, num_hidden_layers=layers, layer_types=None), tmp_path)
+    with pytest.raises(EvaluationError, match="does not fit"):
+        Student(config, other, system=None)
+
+
+@pytest.mark.xfail(strict=True, reason="the message is torch's heading 'Error(s) in loading state_dict for ...:' alone")
+def test_the_refusal_of_an_adapter_names_what_does_not_fit(
+    config: ModelConfig, tiny_llama: Path, tmp_path: Path
+) -> None:
+    wider = write_adapter(other_llama(tiny_llama, hidden_size=64), tmp_path)
+    with pytest.raises(EvaluationError, match="size mismatch"):
+        Student(config, wider, system=None)
+
+
+def test_a_folder_without_an_adapter_is_refused(config: ModelConfig, tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="adapter_config"):
+        Student(config, tmp_path, system=None)
+
+
+@pytest.mark.xfail(strict=True, reason="safetensors' own error is neither RuntimeError, ValueError nor OSError")
+def test_a_damaged_adapter_is_refused(config: ModelConfig, adapter: Path, tmp_path: Path) -> None:
+    damaged = shutil.copytree(adapter, tmp_path / "damaged")
+    weights = damaged / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:200])
+    with pytest.raises(EvaluationError):
+        Student(config, damaged, system=None)

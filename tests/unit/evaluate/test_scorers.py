@@ -1,0 +1,329 @@
+"""Reading a choice out of a written answer: gold answers are accepted, everything else is None."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seedtune.evaluate.prompts import LETTERS
+from seedtune.evaluate.scorers import choice_letter, truth_value
+
+OPTIONS = ("Water", "Flour", "Salt", "Yeast")
+
+LETTER_FORMS = (
+    "{L}",
+    " {L}\n",
+    "**{L}**",
+    "({l})",
+    "({L})",
+    "[{L}]",
+    "`{L}`",
+    '"{L}"',
+    "{L}.",
+    "{L})",
+    "**{L}.**",
+    "{l}",
+    "{l})",
+    "Answer: {L}.",
+    "Answer: {L}",
+    "Answer:\n{L}",
+    "answer: {l}",
+    "**Answer:** {L}",
+    "**Answer: {L}**",
+    "Answer: ({L})",
+    "ANSWER: {L}",
+    "The correct answer is {L}",
+    "The correct answer is {L}.",
+    "The answer is **{L}**",
+    "The answer is ({L}).",
+    "the answer is {l}.",
+    "Option {L}",
+    "{L}) because it follows from the standard.",
+    "Answer: {L} because it follows from the standard.",
+    "The answer is {L} since nothing else fits.",
+)
+TEXT_FORMS = ("{L}. {o}", "{L}) {o}", "({L}) {o}", "**{L}. {o}**", "{L}: {o}", "{L} - {o}", "Answer: {L}. {o}")
+OWN_TEXT_FORMS = ("{o}", "{o}.", "**{o}**", "It is {o}.", "The answer is {o}", "Answer: {o}")
+
+ANSWER_WORDS = st.sampled_from(
+    [
+        *LETTERS,
+        *LETTERS.lower(),
+        *"*()[]{}.,:;-/'\"\n ",
+        "Answer",
+        "answer is",
+        "option",
+        "choice",
+        "not",
+        "True",
+        "false",
+        "isn't",
+        "or",
+        "because",
+        "Water",
+        "Flour",
+    ]
+)
+WRITTEN = st.one_of(st.text(max_size=80), st.lists(ANSWER_WORDS, max_size=12).map(" ".join))
+NAMES = st.text(alphabet="klmnopqrstuvw", min_size=4, max_size=12)
+OPTION_LISTS = st.lists(NAMES, min_size=2, max_size=len(LETTERS), unique=True)
+
+written_out = pytest.mark.parametrize("form", LETTER_FORMS)
+
+
+def fill(form: str, options: list[str] | tuple[str, ...], index: int) -> str:
+    letter = LETTERS[index]
+    return form.format(L=letter, l=letter.lower(), o=options[index])
+
+
+@written_out
+@pytest.mark.parametrize("index", range(4))
+def test_a_letter_in_any_usual_form_is_a_choice(form: str, index: int) -> None:
+    assert choice_letter(fill(form, OPTIONS, index), OPTIONS) == index
+
+
+@pytest.mark.parametrize("form", TEXT_FORMS)
+@pytest.mark.parametrize("index", range(4))
+def test_a_letter_with_its_option_behind_it_is_a_choice(form: str, index: int) -> None:
+    assert choice_letter(fill(form, OPTIONS, index), OPTIONS) == index
+
+
+@pytest.mark.parametrize("form", [*OWN_TEXT_FORMS, "flour", "FLOUR!", "Flour, because bread needs it."])
+def test_the_text_of_one_option_is_a_choice(form: str) -> None:
+    assert choice_letter(fill(form, OPTIONS, 1), OPTIONS) == 1
+
+
+@given(OPTION_LISTS, st.data())
+@settings(max_examples=100, deadline=None)
+def test_the_gold_answer_is_accepted_for_any_options(options: list[str], data: st.DataObject) -> None:
+    index = data.draw(st.integers(0, len(options) - 1))
+    form = data.draw(st.sampled_from([*LETTER_FORMS, *TEXT_FORMS, *OWN_TEXT_FORMS]))
+    assert choice_letter(fill(form, options, index), options) == index
+
+
+@pytest.mark.xfail(strict=True, reason="the colon behind 'is' hides the letter: 'The correct answer is: C' is None")
+@pytest.mark.parametrize("form", ["The correct answer is: {L}", "The answer is: {L}.", "The answer is: **{L}**"])
+def test_a_colon_behind_is_does_not_hide_the_letter(form: str) -> None:
+    assert choice_letter(fill(form, OPTIONS, 2), OPTIONS) == 2
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a letter is read only behind answer, option or choice, or with a mark behind it"
+)
+@pytest.mark.parametrize(
+    "text", ["B is correct.", "B is the correct answer.", "B because bread needs it.", "I choose B.", "It is B."]
+)
+def test_a_letter_in_a_plain_sentence_is_a_choice(text: str) -> None:
+    assert choice_letter(text, OPTIONS) == 1
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "**", "()", ".", "Answer:"])
+def test_an_empty_answer_is_no_choice(text: str) -> None:
+    assert choice_letter(text, OPTIONS) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seems",
+        "A router that forwards packets.",
+        "Answer: A router that forwards packets.",
+        "The answer is a router.",
+        "A baker's answer depends on the day.",
+        "Because it depends.",
+        "Dough rises.",
+        "I do not know.",
+        "a lot",
+    ],
+)
+def test_a_word_that_begins_with_a_letter_is_no_choice(text: str) -> None:
+    assert choice_letter(text, OPTIONS) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A. Water\nB. Flour\nC. Salt\nD. Yeast",
+        "A) Water\nB) Flour\nC) Salt\nD) Yeast",
+        "Water, Flour, Salt, Yeast",
+        "Flour or salt",
+    ],
+)
+def test_a_list_of_options_is_no_choice(text: str) -> None:
+    assert choice_letter(text, OPTIONS) is None
+
+
+@pytest.mark.xfail(strict=True, reason="only lists with 'A.' or 'A)' at the start of each line are recognised")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a) Water\nb) Flour\nc) Salt\nd) Yeast",
+        "(A) Water\n(B) Flour\n(C) Salt\n(D) Yeast",
+        "**A.** Water\n**B.** Flour\n**C.** Salt\n**D.** Yeast",
+        "A: Water\nB: Flour\nC: Salt\nD: Yeast",
+        "A\nB\nC\nD",
+        "A. Water B. Flour C. Salt D. Yeast",
+        "A) Water, B) Flour, C) Salt, D) Yeast",
+    ],
+)
+def test_a_list_of_options_in_another_dress_is_no_choice(text: str) -> None:
+    assert choice_letter(text, OPTIONS) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A and B",
+        "A or B",
+        "Both A and B",
+        "Answer: A or B",
+        "Answer: A. No, the answer is B.",
+        "A B C D",
+        "ABCD",
+    ],
+)
+def test_an_answer_with_several_letters_is_no_choice(text: str) -> None:
+    assert choice_letter(text, OPTIONS) is None
+
+
+@pytest.mark.xfail(strict=True, reason="the first of several letters with a comma or slash between them is taken")
+@pytest.mark.parametrize("text", ["A, B", "A, B, C, D", "A, B and C", "Answer: A, B", "Answer: A/B", "Answer: A & B"])
+def test_several_letters_with_signs_between_them_are_no_choice(text: str) -> None:
+    assert choice_letter(text, OPTIONS) is None
+
+
+@pytest.mark.parametrize("text", ["not B", "Not B.", "The answer is not B", "It is not B", "B is wrong"])
+def test_a_denied_letter_is_no_choice(text: str) -> None:
+    assert choice_letter(text, OPTIONS) is None
+
+
+@pytest.mark.xfail(strict=True, reason="A before a lower-case word counts as the article, so that only B is seen: 1")
+def test_option_a_or_option_b_is_no_choice() -> None:
+    assert choice_letter("Option A or option B", OPTIONS) is None
+
+
+@pytest.mark.xfail(strict=True, reason="a denied option counts as chosen: a wrong answer instead of None")
+@pytest.mark.parametrize("text", ["Not flour.", "It is not flour.", "The answer is not flour", "Option B is wrong."])
+def test_a_denied_option_is_no_choice(text: str) -> None:
+    assert choice_letter(text, OPTIONS) is None
+
+
+@pytest.mark.parametrize("text", ["E", "E.", "(e)", "Answer: E", "The answer is **J**", "Z", "Answer: 2"])
+def test_a_letter_beyond_the_options_is_no_choice(text: str) -> None:
+    assert choice_letter(text, OPTIONS) is None
+
+
+@pytest.mark.xfail(strict=True, reason="with nine options and more the pronoun I is read as the letter I")
+@pytest.mark.parametrize("text", ["Answer: I do not know.", "The answer I prefer is not listed.", "I, for one, pass."])
+def test_the_pronoun_i_is_no_choice(text: str) -> None:
+    assert choice_letter(text, [f"number {index}" for index in range(10)]) is None
+
+
+@pytest.mark.xfail(strict=True, reason="an option that holds another one is never accepted by its own text")
+def test_an_option_that_holds_another_is_accepted_by_its_own_text() -> None:
+    assert choice_letter("64499 64500 64501", ["64499 64500 64501", "64500 64501", "64499"]) == 0
+
+
+@pytest.mark.xfail(strict=True, reason="an option without letters and digits is never accepted by its own text")
+def test_an_option_of_signs_is_accepted_by_its_own_text() -> None:
+    assert choice_letter("^$", ["^$", ".*", "_65000_"]) == 0
+
+
+@pytest.mark.xfail(strict=True, reason="an option that begins with a letter and a comma is taken for the letter")
+def test_an_option_that_begins_with_a_letter_is_accepted_by_its_own_text() -> None:
+    # From the shipped suite, in the order that seed 0 lists it.
+    options = ["B, with 4 against 5", "Neither, at 1 each", "A, with 2 against 3", "A, with 3 against 4"]
+    assert choice_letter("A, with 3 against 4", options) == 3
+
+
+@pytest.mark.xfail(
+    strict=True, reason="'Answer: A KEEPALIVE ...' is read as the letter A: its next word is in capitals"
+)
+@pytest.mark.parametrize("lead", ["Answer: ", "The answer is "])
+def test_an_option_that_begins_with_an_article_is_accepted_by_its_own_text(lead: str) -> None:
+    options = ["An OPEN arrives from the peer", "The timer expires", "A KEEPALIVE arrives from the peer"]
+    assert choice_letter(lead + options[2], options) == 2
+
+
+@given(WRITTEN, st.lists(st.text(max_size=20), min_size=2, max_size=len(LETTERS), unique=True))
+@settings(max_examples=100, deadline=None)
+def test_any_answer_gives_an_index_of_an_option_or_none(text: str, options: list[str]) -> None:
+    found = choice_letter(text, options)
+    assert found is None or found in range(len(options))
+
+
+@given(OPTION_LISTS, st.data())
+@settings(max_examples=100, deadline=None)
+def test_two_options_named_by_letter_are_never_a_choice(options: list[str], data: st.DataObject) -> None:
+    first, second = data.draw(st.permutations(range(len(options))))[:2]
+    text = f"The answer is {LETTERS[first]}. Or the answer is {LETTERS[second]}."
+    assert choice_letter(text, options) is None
+
+
+@given(OPTION_LISTS, st.data())
+@settings(max_examples=100, deadline=None)
+def test_two_options_named_by_text_are_never_a_choice(options: list[str], data: st.DataObject) -> None:
+    first, second = data.draw(st.permutations(options))[:2]
+    assert choice_letter(f"Perhaps {first}, perhaps {second}.", options) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["True", "TRUE.", "true", "**True**", "Answer: True", "It is true.", "(True)", "True, true"]
+)
+def test_the_word_true_is_true(text: str) -> None:
+    assert truth_value(text) == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["False", "false.", "**FALSE**", "Answer: False", "It is false", "The statement is false."]
+)
+def test_the_word_false_is_false(text: str) -> None:
+    assert truth_value(text) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["True or False", "True\nFalse", "True/False", "That is true, not false", "True? No: false."]
+)
+def test_both_words_are_no_choice(text: str) -> None:
+    assert truth_value(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["not true", "Not true.", "It's not true", "It isn't true", "It is not false.", "not\ntrue"]
+)
+def test_a_denied_word_is_no_choice(text: str) -> None:
+    assert truth_value(text) is None
+
+
+@pytest.mark.xfail(strict=True, reason="only a bare 'not' or \"n't\" right before the word is seen as a denial")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This is not necessarily true.",
+        "It isn’t true.",
+        "Not **true**.",
+        "This cannot be true.",
+        "It is not a true statement.",
+        "This is never true.",
+    ],
+)
+def test_a_denial_with_a_word_or_a_mark_between_is_no_choice(text: str) -> None:
+    assert truth_value(text) is None
+
+
+@pytest.mark.parametrize("text", ["", " ", "seems", "untrue", "falsehood", "truely", "T", "Yes", "0", "true_false"])
+def test_an_answer_without_either_word_is_no_choice(text: str) -> None:
+    assert truth_value(text) is None
+
+
+@given(WRITTEN, st.permutations(["True", "False"]))
+@settings(max_examples=100, deadline=None)
+def test_any_answer_gives_a_truth_value_or_none(text: str, options: list[str]) -> None:
+    assert truth_value(text, options) in (0, 1, None)
+
+
+@given(
+    st.permutations(["True", "False"]), st.sampled_from(["{}", "{}.", "**{}**", "Answer: {}", "The statement is {}."])
+)
+@settings(max_examples=40, deadline=None)
+def test_the_gold_truth_value_is_accepted_in_any_order_of_the_options(options: list[str], form: str) -> None:
+    assert [truth_value(form.format(word), options) for word in options] == [0, 1]

@@ -1,0 +1,305 @@
+"""Replies as teachers write them, and mangled: tolerant in form, strict where half a task could slip in."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seedtune.generate.parsing import ParsedTask, parse_reply
+
+ONE = ParsedTask("Describe the hold timer.", "", "It ends a silent session.")
+TWO = ParsedTask("Count the prefixes.", "10.0.0.0/8\n172.16.0.0/12", "There are 2.")
+
+
+def tasks_of(text: str, finish_reason: str = "stop") -> list[ParsedTask]:
+    return list(parse_reply(text, finish_reason).tasks)
+
+
+def block(task: ParsedTask, number: str = "1. ", label: str = "{}:") -> str:
+    return "\n".join(
+        f"{number}{label.format(name)} {content}"
+        for name, content in (
+            ("Instruction", task.instruction),
+            ("Input", task.input or "<noinput>"),
+            ("Output", task.output),
+        )
+    )
+
+
+SHAPES = {
+    "as asked": "###\n4. Instruction: {i1}\n4. Input: <noinput>\n4. Output: {o1}\n###\n5. Instruction: {i2}\n"
+    "5. Input: {n2}\n5. Output: {o2}\n###",
+    "no separator at the start": "4. Instruction: {i1}\n4. Input: <noinput>\n4. Output: {o1}\n###\n5. Instruction: {i2}"
+    "\n5. Input: {n2}\n5. Output: {o2}",
+    "numbering starts again": "###\n1. Instruction: {i1}\n1. Input: <noinput>\n1. Output: {o1}\n###\n1. Instruction: "
+    "{i2}\n1. Input: {n2}\n1. Output: {o2}",
+    "numbering is missing": "Instruction: {i1}\nInput: <noinput>\nOutput: {o1}\n\nInstruction: {i2}\nInput: {n2}\n"
+    "Output: {o2}",
+    "only the instruction is numbered": "1. Instruction: {i1}\nInput: <noinput>\nOutput: {o1}\n2. Instruction: {i2}\n"
+    "Input: {n2}\nOutput: {o2}",
+    "numbers in round brackets": "1) Instruction: {i1}\n1) Input: <noinput>\n1) Output: {o1}\n2) Instruction: {i2}\n"
+    "2) Input: {n2}\n2) Output: {o2}",
+    "bold labels": "**Instruction:** {i1}\n**Input:** <noinput>\n**Output:** {o1}\n\n**Instruction:** {i2}\n"
+    "**Input:** {n2}\n**Output:** {o2}",
+    "bold with the colon outside": "1. **Instruction**: {i1}\n1. **Input**: <noinput>\n1. **Output**: {o1}\n"
+    "2. **Instruction**: {i2}\n2. **Input**: {n2}\n2. **Output**: {o2}",
+    "bold with the number": "**1. Instruction:** {i1}\n**1. Input:** <noinput>\n**1. Output:** {o1}\n"
+    "**2. Instruction:** {i2}\n**2. Input:** {n2}\n**2. Output:** {o2}",
+    "headings": "### Instruction:\n{i1}\n\n### Input:\n<noinput>\n\n### Output:\n{o1}\n\n### Instruction:\n{i2}\n\n"
+    "### Input:\n{n2}\n\n### Output:\n{o2}",
+    "lists": "- Instruction: {i1}\n- Input: <noinput>\n- Output: {o1}\n- Instruction: {i2}\n- Input: {n2}\n"
+    "- Output: {o2}",
+    "quoted": "> Instruction: {i1}\n> Input: <noinput>\n> Output: {o1}\n\n> Instruction: {i2}\n> Input: {n2}\n"
+    "> Output: {o2}",
+    "indented": "1. Instruction: {i1}\n   Input: <noinput>\n   Output: {o1}\n2. Instruction: {i2}\n   Input: {n2}\n"
+    "   Output: {o2}",
+    "other case": "INSTRUCTION: {i1}\nINPUT: <noinput>\nOUTPUT: {o1}\ninstruction: {i2}\ninput: {n2}\noutput: {o2}",
+    "number after the label": "Instruction 1: {i1}\nInput 1: <noinput>\nOutput 1: {o1}\nInstruction 2: {i2}\n"
+    "Input 2: {n2}\nOutput 2: {o2}",
+    "task numbers": "Task 1: Instruction: {i1}\nInput: <noinput>\nOutput: {o1}\nTask 2: Instruction: {i2}\n"
+    "Input: {n2}\nOutput: {o2}",
+    "content on the next line": "1. Instruction:\n{i1}\n1. Input:\n<noinput>\n1. Output:\n{o1}\n2. Instruction:\n{i2}"
+    "\n2. Input:\n{n2}\n2. Output:\n{o2}",
+    "chat phrase first": "Sure! Here are two new tasks in the same form:\n\n###\n1. Instruction: {i1}\n1. Input: "
+    "<noinput>\n1. Output: {o1}\n###\n2. Instruction: {i2}\n2. Input: {n2}\n2. Output: {o2}",
+    "doubled separators": "###\n\n###\n1. Instruction: {i1}\n1. Input: <noinput>\n1. Output: {o1}\n\n###\n###\n\n"
+    "2. Instruction: {i2}\n2. Input: {n2}\n2. Output: {o2}\n\n###\n###\n",
+    "rules as separators": "Instruction: {i1}\nInput: <noinput>\nOutput: {o1}\n\n---\n\nInstruction: {i2}\nInput: {n2}\n"
+    "Output: {o2}\n\n***\n",
+    "numbered headings": "### Task 1\nInstruction: {i1}\nInput: <noinput>\nOutput: {o1}\n\n### Task 2\nInstruction: "
+    "{i2}\nInput: {n2}\nOutput: {o2}\n\n### 3\n",
+    "input left out": "1. Instruction: {i1}\n1. Output: {o1}\n2. Instruction: {i2}\n2. Input: {n2}\n2. Output: {o2}",
+}
+
+
+def shape(text: str) -> str:
+    return text.format(i1=ONE.instruction, o1=ONE.output, i2=TWO.instruction, n2=TWO.input, o2=TWO.output)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_both_tasks_are_read_from_the_shape(name: str) -> None:
+    assert tasks_of(shape(SHAPES[name])) == [ONE, TWO]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_whole_reply_has_no_fault(name: str) -> None:
+    assert parse_reply(shape(SHAPES[name])).faults == ()
+
+
+UNREAD_SHAPES = {
+    "headings without a colon": (
+        "### Instruction\n{i1}\n\n### Input\n<noinput>\n\n### Output\n{o1}\n\n"
+        "### Instruction\n{i2}\n\n### Input\n{n2}\n\n### Output\n{o2}",
+        "parsing.py:20: a heading needs a colon, so the whole reply is lost, and no fault is counted",
+    ),
+    "windows line ends": (
+        "###\r\n1. Instruction: {i1}\r\n1. Input: <noinput>\r\n1. Output: {o1}\r\n###\r\n"
+        "2. Instruction: {i2}\r\n2. Input: {n2}\r\n2. Output: {o2}\r\n###\r\n",
+        "parsing.py:24: '###' before CR LF stays at the end of the output",
+    ),
+    "bold around the whole line": (
+        "**1. Instruction: {i1}**\n1. Input: <noinput>\n1. Output: {o1}\n"
+        "**2. Instruction: {i2}**\n2. Input: {n2}\n2. Output: {o2}",
+        "parsing.py:19: bold opened before the label and closed after the content leaves '**' in the instruction",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, id=name, marks=pytest.mark.xfail(strict=True, reason=reason))
+        for name, (text, reason) in UNREAD_SHAPES.items()
+    ],
+)
+def test_both_tasks_are_read_from_a_shape_that_models_use(text: str) -> None:
+    assert tasks_of(shape(text)) == [ONE, TWO]
+
+
+@pytest.mark.xfail(strict=True, reason="parsing.py:24: only '## Task 2' and rules go; these stay in the output before")
+@pytest.mark.parametrize(
+    "title", ["**Task 2**", "**Task 2:**", "Task 2:", "### Task 2:", "## Task 2: Prefixes", "###\n2.", "---\n**Task 2**"]
+)
+def test_the_title_of_the_next_task_is_no_part_of_an_output(title: str) -> None:
+    assert tasks_of(f"{block(ONE)}\n\n{title}\n{block(TWO)}") == [ONE, TWO]
+
+
+@pytest.mark.parametrize("output", ["42", "The hops are\n1. 192.0.2.1\n2. 192.0.2.2", "# bgpd.conf\nrouter bgp 64500", "2"])
+def test_numbers_and_comments_that_end_an_output_stay(output: str) -> None:
+    task = ParsedTask("Name the answer.", "", output)
+    assert tasks_of(f"{block(task)}\n###\n{block(TWO)}") == [task, TWO]
+
+
+@pytest.mark.parametrize(
+    "content", ["172.16.0.0/12", "see 16. Input of the table", "16. 10.0.0.0/8", "5. Outputs: none", "a\n16.\nb"]
+)
+def test_numbers_inside_a_text_do_not_end_it(content: str) -> None:
+    task = ParsedTask(f"Explain {content}", content, f"It is {content}")
+    assert tasks_of(block(task)) == [task]
+
+
+@pytest.mark.parametrize(
+    "given_input",
+    ["<noinput>", "<noinput>\n", "<NoInput>.", "noinput", "<no input>", "None", "none.", "N/A", "No input needed.", ""],
+)
+def test_every_spelling_of_no_input_is_empty(given_input: str) -> None:
+    assert tasks_of(f"Instruction: a\nInput: {given_input}\nOutput: b") == [ParsedTask("a", "", "b")]
+
+
+@pytest.mark.parametrize("given_input", ["none of the peers is up", "no input queue: 0", "N/A 10.0.0.0/8"])
+def test_an_input_that_only_begins_like_none_stays(given_input: str) -> None:
+    assert tasks_of(f"Instruction: a\nInput: {given_input}\nOutput: b") == [ParsedTask("a", given_input, "b")]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "###", "I am sorry, I cannot do that.", "1. 2. 3.", "\x00\ufffe\ud800"])
+def test_a_reply_without_labels_has_no_task(text: str) -> None:
+    assert tasks_of(text) == []
+
+
+def test_a_task_without_output_is_a_fault() -> None:
+    reply = parse_reply(f"Instruction: a\nInput: b\n###\n{block(TWO)}")
+    assert (reply.tasks, reply.faults) == ((TWO,), ("no_output",))
+
+
+def test_a_task_without_instruction_is_a_fault() -> None:
+    reply = parse_reply(f"Input: a\nOutput: b\n###\n{block(TWO)}")
+    assert (reply.tasks, reply.faults) == ((TWO,), ("no_instruction",))
+
+
+def test_a_label_twice_in_one_task_is_a_fault() -> None:
+    reply = parse_reply(f"{block(ONE)}\nInput: more\n###\n{block(TWO)}")
+    assert (reply.tasks, reply.faults) == ((TWO,), ("repeated_label",))
+
+
+def test_a_reply_cut_by_length_loses_its_last_task() -> None:
+    reply = parse_reply(f"{block(ONE)}\n###\n{block(TWO)}", "length")
+    assert (reply.tasks, reply.faults) == ((ONE,), ("cut",))
+
+
+@pytest.mark.xfail(
+    strict=True, reason="parsing.py:63: a reply broken off by the content filter keeps its last, half task"
+)
+def test_a_reply_broken_off_by_a_content_filter_loses_its_last_task() -> None:
+    assert tasks_of(f"{block(ONE)}\n###\n{block(TWO)}", "content_filter") == [ONE]
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="parsing.py:66: order is not checked; 'Input:' in an answer without an input label cuts the answer there",
+)
+def test_an_input_after_the_output_is_no_whole_task() -> None:
+    text = "Instruction: Show how int() reads a number.\nOutput: Run it and type\nInput: 5\nwhich prints 5."
+    assert tasks_of(text) == []
+
+
+@pytest.mark.xfail(
+    strict=True, reason="parsing.py:21: IGNORECASE reads 'ı' as 'i', then the label is unknown and the input is lost"
+)
+def test_a_label_in_turkish_letters_loses_no_input() -> None:
+    assert tasks_of("Instruction: a\nınput: 10.0.0.0/8\nOutput: b") != [ParsedTask("a", "", "b")]
+
+
+REPLY = f"Of course:\n###\n{block(ONE, '4. ')}\n###\n{block(TWO, '5. ')}\n###\n{block(ONE, '6. ')}\n###\n"
+
+
+def test_a_reply_cut_anywhere_holds_only_whole_tasks() -> None:
+    whole = tasks_of(REPLY)
+    assert len(whole) == 3
+    for end in range(len(REPLY) + 1):
+        found = tasks_of(REPLY[:end], "length")
+        assert found == whole[: len(found)]
+
+
+WORDS = st.lists(
+    st.sampled_from(["172.16.0.0/12", "16.", "Input", "output", "AS_PATH", "a:", "#", "(x)", "prefix", "é", "*"]),
+    max_size=6,
+)
+# A line begins with a plain word: a label at the start of a line does end a text.
+LINES = WORDS.map(lambda words: " ".join(["the", *words, "end"]))
+TEXTS = st.lists(LINES, min_size=1, max_size=3).map("\n".join)
+TASKS = st.builds(ParsedTask, TEXTS, st.one_of(st.just(""), TEXTS), TEXTS)
+NUMBERS = st.sampled_from(["", "1. ", "2. ", "16. ", "999) ", "Task 3: ", "0: "])
+LABELS = st.sampled_from(["{}:", "**{}:**", "**{}**:", "_{}_:", "{} :", "{} 7:"])
+SEPARATORS = st.sampled_from(["\n", "\n\n", "\n###\n", "\n\n###\n\n", "\n---\n", "\n### Task 9\n", "\n###\n###\n"])
+OPENINGS = st.sampled_from(["", "###\n", "Sure, here you are:\n", "\n\n", "Great!\n\n---\n"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(TASKS, NUMBERS, LABELS, SEPARATORS), max_size=5), OPENINGS)
+def test_tasks_survive_any_mix_of_numbers_labels_and_separators(
+    blocks: list[tuple[ParsedTask, str, str, str]], opening: str
+) -> None:
+    text = opening + "".join(block(task, number, label) + separator for task, number, label, separator in blocks)
+    assert tasks_of(text) == [task for task, *_ in blocks]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(TASKS, min_size=1, max_size=4), st.data())
+def test_block_numbers_are_irrelevant(tasks: list[ParsedTask], data: st.DataObject) -> None:
+    plain = "\n###\n".join(block(task, "") for task in tasks)
+    numbered = "\n###\n".join(block(task, data.draw(NUMBERS)) for task in tasks)
+    assert parse_reply(numbered) == parse_reply(plain)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(), st.sampled_from(["stop", "length", "content_filter", "error", ""]))
+def test_no_text_makes_the_parser_raise(text: str, finish_reason: str) -> None:
+    parse_reply(text, finish_reason)
+
+
+PIECES = st.one_of(
+    st.sampled_from(
+        ["Instruction:", "Input:", "Output:", "\n", "###", "1.", "**", "-", ">", "Task", ":", " ", "<noinput>", "\r", "*"]
+    ),
+    st.text(max_size=5),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(PIECES, max_size=40).map("".join), st.sampled_from(["stop", "length"]))
+def test_a_mangled_reply_is_never_cut_apart_and_lost(text: str, finish_reason: str) -> None:
+    reply = parse_reply(text, finish_reason)
+    assert len(reply.tasks) + len(reply.faults) <= text.casefold().count("instruction") + 1
+    assert all(part in text for task in reply.tasks for part in (task.instruction, task.output))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(TASKS, min_size=1, max_size=4), st.data())
+def test_a_reply_with_a_lost_line_holds_no_half_task(tasks: list[ParsedTask], data: st.DataObject) -> None:
+    flat = [ParsedTask(*(part.replace("\n", " ") for part in (t.instruction, t.input, t.output))) for t in tasks]
+    lines = "\n###\n".join(block(task) for task in flat).split("\n")
+    del lines[data.draw(st.integers(0, len(lines) - 1))]
+    whole = {*flat, *(ParsedTask(task.instruction, "", task.output) for task in flat)}
+    assert set(tasks_of("\n".join(lines))) <= whole
+
+
+@contextmanager
+def cpu_seconds(limit: float) -> Iterator[None]:
+    """Break off after so much time of this process alone: only what would run for minutes ever does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"still busy after {limit} s of CPU")
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, limit)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=TimeoutError,
+    reason="parsing.py:15,23: the patterns take quadratic time; a teacher stuck on one token hangs the run for ever",
+)
+@pytest.mark.parametrize("run", ["*", " ", "\n", "\n###", "* "], ids=["stars", "spaces", "lines", "rules", "bullets"])
+def test_a_teacher_stuck_on_one_token_does_not_hang_the_parser(run: str) -> None:
+    text = f"{block(ONE)}\n{run * (120_000 // len(run))}x"
+    with cpu_seconds(1.0):
+        parse_reply(text)
