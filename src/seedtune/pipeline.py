@@ -10,7 +10,7 @@ from seedtune.config import Config
 from seedtune.domains import load_domain
 from seedtune.evaluate.stage import run_evaluate
 from seedtune.generate.stage import run_generate
-from seedtune.report import write_report
+from seedtune.report import REPORT, write_report
 from seedtune.train.stage import run_train
 
 STAGES = {"generate": run_generate, "train": run_train, "evaluate": run_evaluate}
@@ -31,6 +31,7 @@ def run_stages(config: Config, stages: tuple[str, ...] = tuple(STAGES)) -> Path:
             for stage in stages:
                 STAGES[stage](run, domain)
         finally:
-            # A run that stopped is worth a look too.
-            report = write_report(run)
-    return report
+            # A run that stopped is worth a look too; one that never began is not.
+            if run.manifest["stages"]:
+                write_report(run)
+    return run.path / REPORT

@@ -104,6 +104,8 @@ class Run:
         Yields a function ``done(outputs, numbers)`` that marks the stage as done.
         """
         stage = self.stage(name)
+        # Not before: a config that does not fit what is here must not replace the one that does.
+        write_atomic(self.path / "config.yaml", dump_config(self.config))
         spent, start = float(stage.get("seconds", 0.0)), time.monotonic()
         finished: dict[str, Any] = {}
 
@@ -165,9 +167,7 @@ def open_run(config: Config) -> Generator[Run]:
             raise RunError(
                 f"{path}: only {free // 1024**2} MiB free on this disk; free some, or set runs_dir to another"
             )
-        run = Run(path, config)
-        write_atomic(path / "config.yaml", dump_config(config))
-        yield run
+        yield Run(path, config)
 
 
 def read_run(path: Path) -> Run:

@@ -12,6 +12,9 @@ from seedtune import console, models, runs
 from seedtune.records import read_json_lines, write_atomic
 from seedtune.report import charts
 
+REPORT = "report.html"
+"""The page's name in the run folder."""
+
 _SAMPLES = 10
 _PER_REASON = 2
 
@@ -38,7 +41,7 @@ def write_report(run: runs.Run) -> Path:
         train=_train(run.path / "train", run.stage("train")),
         evaluate=_evaluate(run.path / "evaluate"),
     )
-    path = run.path / "report.html"
+    path = run.path / REPORT
     write_atomic(path, page)
     return path
 

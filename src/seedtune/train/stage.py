@@ -8,8 +8,9 @@ import logging
 import math
 import shutil
 import signal
-import time
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,8 +123,32 @@ def _train(
     run: runs.Run, rows: list[Row], held_rows: list[Row], tokenizer: "PreTrainedTokenizerFast"
 ) -> dict[str, Any]:
     """Train, save the adapter, and return the run's numbers."""
+    config, folder = run.config, run.folder("train")
+    steps = _total_steps(config.train, len(rows))
+    checkpoint = last_checkpoint(folder / "checkpoints")
+    if checkpoint is not None:
+        logger.info("train: going on from step %s", checkpoint.name.removeprefix("checkpoint-"))
+    trainer = _make_trainer(config, folder / "checkpoints", steps, (rows, held_rows), tokenizer)
+    with console.progress("train", steps) as advance, _graceful_interrupt() as interrupted, _explained(folder):
+        from seedtune.train.progress import Recorder
+
+        trainer.add_callback(Recorder(folder / "metrics.jsonl", advance, interrupted, resumed=checkpoint is not None))
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if interrupted():
+        raise KeyboardInterrupt
+    _save_adapter(trainer, tokenizer, config, folder)
+    return _numbers(folder / "metrics.jsonl", rows, held_rows, trainer)
+
+
+def _make_trainer(
+    config: Config,
+    folder: Path,
+    steps: int,
+    rows: tuple[list[Row], list[Row]],
+    tokenizer: "PreTrainedTokenizerFast",
+) -> Any:
+    """TRL's trainer over the base model with a fresh adapter; ``rows`` are those for training and the held-out ones."""
     try:
-        import torch
         from datasets import Dataset
         from peft import LoraConfig
         from transformers.trainer_callback import PrinterCallback
@@ -132,56 +157,46 @@ def _train(
         raise TrainingError(
             "training needs torch, transformers, trl and peft: pip install 'seedtune[train]'"
         ) from problem
-    from seedtune.train.progress import Recorder
-
-    config, folder = run.config, run.folder("train")
-    settings = config.train
-    steps = _total_steps(settings, len(rows))
-    arguments = _trainer_arguments(config, folder / "checkpoints", steps, bool(held_rows))
-    model = models.load_model(config.model, training=True)
-    lora = LoraConfig(
-        r=settings.lora.r,
-        lora_alpha=settings.lora.alpha,  # pyright: ignore[reportArgumentType]
-        lora_dropout=settings.lora.dropout,
-        target_modules=_target_modules(settings),
-        bias="none",
-        task_type="CAUSAL_LM",
+    lora = config.train.lora
+    training, held_out = (
+        Dataset.from_dict({"input_ids": [r.input_ids for r in group], "labels": [r.labels for r in group]})
+        for group in rows
     )
+    trainer: Any = SFTTrainer(
+        model=models.load_model(config.model, training=True),
+        args=_trainer_arguments(config, folder, steps, evaluate=bool(rows[1])),
+        train_dataset=training,
+        eval_dataset=held_out if rows[1] else None,
+        processing_class=tokenizer,
+        peft_config=LoraConfig(
+            r=lora.r,
+            lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]
+            lora_dropout=lora.dropout,
+            target_modules=lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules),
+            bias="none",
+            task_type="CAUSAL_LM",
+        ),
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
-    def as_dataset(group: list[Row]) -> Dataset:
-        return Dataset.from_dict({"input_ids": [r.input_ids for r in group], "labels": [r.labels for r in group]})
 
-    with console.progress("train", steps) as advance, _graceful_interrupt() as interrupted:
-        checkpoint = last_checkpoint(folder / "checkpoints")
-        recorder = Recorder(folder / "metrics.jsonl", advance, interrupted, resumed=checkpoint is not None)
-        trainer = SFTTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=as_dataset(rows),
-            eval_dataset=as_dataset(held_rows) if held_rows else None,
-            processing_class=tokenizer,
-            peft_config=lora,
-            callbacks=[recorder],
-        )
-        trainer.remove_callback(PrinterCallback)
-        if checkpoint is not None:
-            logger.info("train: going on from step %s", checkpoint.name.removeprefix("checkpoint-"))
-        start = time.monotonic()
-        try:
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except torch.OutOfMemoryError as problem:
-            raise TrainingError(
-                "the GPU's memory is full: lower train.batch_size (and raise train.gradient_accumulation), "
-                "lower train.max_length, or set train.gradient_checkpointing=true"
-            ) from problem
-        except OSError as problem:
-            raise TrainingError(
-                f"{folder}: cannot be written: {problem.strerror or problem}. Free some space and run again to go on"
-            ) from problem
-    if interrupted():
-        raise KeyboardInterrupt
-    _save_adapter(trainer, tokenizer, config, folder)
-    return _numbers(folder / "metrics.jsonl", rows, held_rows, trainer, time.monotonic() - start)
+@contextmanager
+def _explained(folder: Path) -> Generator[None]:
+    """Turn what can go wrong while training into errors that say what to do."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as problem:
+        raise TrainingError(
+            "the GPU's memory is full: lower train.batch_size (and raise train.gradient_accumulation), "
+            "lower train.max_length, or set train.gradient_checkpointing=true"
+        ) from problem
+    except OSError as problem:
+        raise TrainingError(
+            f"{folder}: cannot be written: {problem.strerror or problem}. Free some space and run again to go on"
+        ) from problem
 
 
 def _total_steps(settings: TrainConfig, rows: int) -> int:
@@ -235,26 +250,25 @@ def _trainer_arguments(config: Config, folder: Path, steps: int, evaluate: bool)
         raise TrainingError(f"train.trainer_args: {problem}") from problem
 
 
-def _target_modules(settings: TrainConfig) -> str | list[str]:
-    target = settings.lora.target_modules
-    return target if isinstance(target, str) else list(target)
+@contextmanager
+def _graceful_interrupt() -> Generator[Callable[[], bool]]:
+    """The first Ctrl-C asks the trainer to save and stop; the second one is Python's own.
 
+    Yields a function that tells whether there was one.
+    """
+    asked = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
 
-class _graceful_interrupt:  # noqa: N801 (used as a function)
-    """The first Ctrl-C asks the trainer to save and stop; the second one is Python's own."""
-
-    def __enter__(self) -> Callable[[], bool]:
-        self._asked = False
-        self._before = signal.signal(signal.SIGINT, self._ask)
-        return lambda: self._asked
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-    def _ask(self, *_: object) -> None:
-        self._asked = True
+    def ask(*_: object) -> None:
+        asked.set()
         console.complain("interrupted: saving a checkpoint (Ctrl-C again: stop at once)")
-        signal.signal(signal.SIGINT, self._before)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _save_adapter(trainer: Any, tokenizer: "PreTrainedTokenizerFast", config: Config, folder: Path) -> None:
@@ -272,9 +286,7 @@ def _save_adapter(trainer: Any, tokenizer: "PreTrainedTokenizerFast", config: Co
     temporary.rename(final)
 
 
-def _numbers(
-    metrics: Path, rows: Sequence[Row], held_rows: Sequence[Row], trainer: Any, seconds: float
-) -> dict[str, Any]:
+def _numbers(metrics: Path, rows: Sequence[Row], held_rows: Sequence[Row], trainer: Any) -> dict[str, Any]:
     losses = [line["eval_loss"] for _, line in read_json_lines(metrics) if "eval_loss" in line]
     training = [line["loss"] for _, line in read_json_lines(metrics) if "loss" in line]
     parameters = [p for p in trainer.model.parameters() if p.requires_grad]
@@ -289,5 +301,4 @@ def _numbers(
         "last_loss": training[-1] if training else None,
         "held_out_loss_before": losses[0] if losses else None,
         "held_out_loss_after": losses[-1] if losses else None,
-        "session_seconds": round(seconds, 2),
     }

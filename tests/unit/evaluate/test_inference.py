@@ -112,8 +112,8 @@ def test_packed_options_score_as_each_option_alone(
     assert packed == pytest.approx(reference.scores(variant, choice), abs=NEAR)
 
 
-@given(question=texts, options=st.lists(texts, min_size=1, max_size=10, unique=True))
-@settings(max_examples=30, deadline=None)
+@given(question=texts, options=st.lists(texts, min_size=1, max_size=6, unique=True))
+@settings(max_examples=12, deadline=None)
 def test_any_packed_options_score_as_each_option_alone(
     student: Student, reference: Reference, question: str, options: list[str]
 ) -> None:

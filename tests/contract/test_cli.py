@@ -1,0 +1,131 @@
+"""The command line: light to start, documented as it is, right exit codes, errors without tracebacks."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, clean_environment, seedtune, small_run
+from fake_teacher import FakeTeacher
+
+COMMANDS = (
+    "",
+    "run",
+    "generate",
+    "train",
+    "evaluate",
+    "report",
+    "doctor",
+    "domains",
+    "domains list",
+    "domains lint",
+    "domains new",
+)
+
+
+def help_of(command: str) -> str:
+    environment = clean_environment(COLUMNS="100", TERM="dumb")
+    result = subprocess.run(
+        [sys.executable, "-m", "seedtune", *command.split(), "--help"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    return "\n".join(line.rstrip() for line in result.stdout.strip().splitlines())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nsys.argv = ['seedtune', '--help']\nfrom seedtune.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'scipy', 'openai', 'pydantic', 'yaml'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {heavy}' if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_docs_hold_the_help_of_every_command() -> None:
+    """Rewrite with SEEDTUNE_UPDATE_GOLDEN=1."""
+    page = ROOT / "docs" / "cli.md"
+    parts = [
+        "# The command line\n\nWhat `seedtune --help` prints, command by command; a test keeps this page equal to it.\n"
+    ]
+    parts += [f"## {('seedtune ' + command).strip()}\n\n```text\n{help_of(command)}\n```\n" for command in COMMANDS]
+    expected = "\n".join(parts)
+    if os.environ.get("SEEDTUNE_UPDATE_GOLDEN"):
+        page.write_text(expected)
+    assert page.read_text() == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nonsense"], 2, ["nonsense"]),
+        (["run", "missing.yaml"], 2, ["missing.yaml", "cannot be read"]),
+        (["run", "--set", "train.lora.dropuot=0"], 2, ["train.lora.dropuot", "'dropout'"]),
+        (["run", "--set", "train.lora.alpha=32"], 2, ["alpha", "allow_large_alpha"]),
+        (["generate", "--num-instructions-to-generate", "0"], 2, ["num_instructions", "greater than or equal to 1"]),
+        (["generate", "--num-instructions-to-generate", "many"], 2, ["many"]),
+        (["run", "--set", "domain=nowhere"], 1, ["nowhere", "bgp"]),
+        (["domains", "lint", "nowhere"], 1, ["nowhere", "bgp"]),
+        (["report", "nowhere"], 1, ["nowhere", "no run folder"]),
+        (["train", "--set", "name=never-generated"], 1, ["seedtune generate"]),
+        (["evaluate", "--set", "name=never-trained"], 1, ["seedtune train"]),
+        (["generate", "--model-name", "gpt-x"], 1, ["OPENAI_API_KEY"]),
+    ],
+)
+def test_wrong_use_says_what_to_do(arguments: list[str], code: int, words: list[str], tmp_path: Path) -> None:
+    result = seedtune(*arguments, cwd=tmp_path)
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def test_no_such_model_is_found_before_anything_is_trained(
+    tmp_path: Path, domain_folder: Path, teacher: FakeTeacher, write_config: Callable[..., Path]
+) -> None:
+    config = write_config(**small_run(domain_folder, tmp_path / "no-model", teacher.url))
+    result = seedtune("run", config, "--dry-run")
+    assert result.returncode == 1
+    assert "there is no such folder" in result.stdout
+    assert teacher.received == 0
+
+
+def test_the_briefs_spelling_works(tmp_path: Path, domain_folder: Path, teacher: FakeTeacher) -> None:
+    result = seedtune(
+        "generate",
+        "--num-instructions-to-generate",
+        "5",
+        "--model-name",
+        "fake",
+        "--set",
+        f"domain={domain_folder}",
+        cwd=tmp_path,
+        OPENAI_BASE_URL=teacher.url,
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "runs/run/generate/instructions.jsonl").read_text().count("\n") == 5
+
+
+def test_the_readme_names_only_what_there_is(tmp_path: Path) -> None:
+    """Every seedtune command of the README is understood, and its config files are there."""
+    readme = (ROOT / "README.md").read_text()
+    commands = re.findall(r"^\s*(?:\$ )?seedtune ([^\n#]+)", readme, re.MULTILINE)
+    assert len(commands) >= 8
+    for command in commands:
+        words = command.split()
+        for word in words:
+            if word.startswith("configs/"):
+                assert (ROOT / word).is_file(), word
+        topic = words[:2] if words[0] == "domains" else words[:1]
+        assert seedtune(*topic, "--help", cwd=tmp_path).returncode == 0, command
+        options = [word for word in words if word.startswith("--")]
+        shown = help_of(" ".join(topic))
+        assert all(option.partition("=")[0] in shown for option in options), command

@@ -1,0 +1,86 @@
+"""The house of the design: imports only point down, and rooms on one floor do not import each other."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+
+SOURCE = ROOT / "src" / "seedtune"
+
+FLOORS = {
+    "__main__": 8,
+    "cli": 7,
+    "doctor": 6,
+    "pipeline": 6,
+    "evaluate": 5,
+    "generate": 5,
+    "report": 5,
+    "train": 5,
+    "teachers": 4,
+    "domains": 3,
+    "models": 3,
+    "runs": 3,
+    "config": 2,
+    "records": 2,
+    "similarity": 2,
+    "console": 1,
+    "errors": 1,
+    "__init__": 0,
+}
+
+HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "starlette", "uvicorn", "matplotlib")
+
+# Where heavy libraries may be imported at module level: these modules are loaded only by a stage that needs them.
+HEAVY_AT_HOME = {"teachers/local.py", "evaluate/inference.py", "train/progress.py"}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(tree: ast.AST) -> set[str]:
+    rooms: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "seedtune":
+            rooms |= {alias.name if alias.name in FLOORS else "__init__" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("seedtune."):
+            rooms.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("seedtune.")}
+    return rooms
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in SOURCE.rglob("*.py") if "template" not in path.parts)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_only_point_down(path: Path) -> None:
+    room = room_of(path)
+    for other in imported_rooms(ast.parse(path.read_text())) - {room}:
+        assert FLOORS[other] < FLOORS[room], f"{room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]})"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_heavy_libraries_are_imported_only_when_needed(path: Path) -> None:
+    if str(path.relative_to(SOURCE)) in HEAVY_AT_HOME:
+        return
+    for node in ast.parse(path.read_text()).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not [name for name in names if name.split(".")[0] in HEAVY], f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_files_and_functions_stay_readable(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= 500
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno <= 60, f"{path}:{node.lineno} {node.name}"
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room_of(path) for path in modules()} == set(FLOORS)

@@ -1,0 +1,96 @@
+"""The text of a request. ``SEEDTUNE_UPDATE_GOLDEN=1`` writes the golden file anew."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seedtune.domains import Pack, load_domain, shipped_domains
+from seedtune.generate.parsing import ParsedTask, parse_reply
+from seedtune.generate.prompting import build_messages, reply_prefix
+from seedtune.generate.sampling import draw_request
+from seedtune.records import SeedTask
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "request.txt"
+
+PROMPT = "You write training tasks about BGP.\n\nA good answer is correct and short."
+SEEDS = (
+    SeedTask(instruction="What does the hold timer do?", output="It ends a session that is silent for too long."),
+    SeedTask(
+        instruction="Name the origin AS of each route.",
+        input="192.0.2.0/24  64496 64497 i\n2001:db8::/32 64496 64511 ?",
+        output="- 192.0.2.0/24: AS64497\n- 2001:db8::/32: AS64511",
+    ),
+    SeedTask(
+        instruction='Explain "{{ x }}" & <b>{% y %}</b> in a template.',
+        input="{{ seeds }} {# z #}",
+        output="```python\nprint(f'{x}')\n```",
+    ),
+)
+PACK = Pack("knowledge", PROMPT, SEEDS, Path("seeds.jsonl"))
+
+
+def user_text(seeds: tuple[SeedTask, ...] = SEEDS, tasks: int = 2) -> str:
+    return build_messages(PROMPT, seeds, tasks)[1].content
+
+
+def examples(text: str) -> list[ParsedTask]:
+    """The examples of a request, read as a reply is."""
+    return list(parse_reply(text.partition("of these examples.")[2].rpartition("Now write")[0]).tasks)
+
+
+def test_a_request_is_rendered_as_in_the_golden_file() -> None:
+    request = draw_request(0, 0, [PACK], seeds_per_request=3, tasks=2)
+    text = "".join(f"[{message.role}]\n{message.content}\n" for message in request.messages)
+    text += f"[prefix]\n{request.prefix}\n"
+    if os.environ.get("SEEDTUNE_UPDATE_GOLDEN"):
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(text, encoding="utf-8")
+    assert text == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_the_packs_prompt_is_the_system_text() -> None:
+    assert [(m.role, m.content) for m in build_messages(PROMPT, SEEDS, 2)][0] == ("system", PROMPT)
+
+
+def test_the_examples_can_be_read_back() -> None:
+    assert examples(user_text()) == [ParsedTask(seed.instruction, seed.input, seed.output) for seed in SEEDS]
+
+
+@pytest.mark.parametrize("name", shipped_domains())
+def test_every_shipped_seed_task_can_be_written_in_the_form_we_ask_for(name: str) -> None:
+    for seed in (seed for pack in load_domain(name).packs.values() for seed in pack.seeds):
+        expected = ParsedTask(seed.instruction.strip(), seed.input.strip(), seed.output.strip())
+        assert examples(user_text((seed,))) == [expected]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(alphabet="ab{}%#<>&\"'\\ \n.0", max_size=30).map(lambda s: f"a{s}b"), min_size=3, max_size=3))
+def test_template_marks_in_a_seed_task_stay_text(parts: list[str]) -> None:
+    seed = SeedTask(instruction=parts[0], input=parts[1], output=parts[2])
+    text = user_text((seed,))
+    assert all(part in text for part in parts)
+
+
+def test_nothing_is_escaped_for_html() -> None:
+    assert '"{{ x }}" & <b>{% y %}</b>' in user_text()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "tasks", "ends"),
+    [(1, 1, "Now write task 2 in the same form."), (3, 5, "Now write tasks 4 to 8 in the same form.")],
+)
+def test_new_tasks_are_numbered_on_from_the_examples(seeds: int, tasks: int, ends: str) -> None:
+    assert user_text(SEEDS[:seeds], tasks).endswith(ends)
+
+
+@pytest.mark.parametrize(("tasks", "begins"), [(1, "Write 1 new task for "), (5, "Write 5 new tasks for ")])
+def test_the_number_of_tasks_is_asked_for(tasks: int, begins: str) -> None:
+    assert user_text(SEEDS, tasks).startswith(begins)
+
+
+def test_a_reply_that_goes_on_from_the_prefix_is_read_whole() -> None:
+    reply = f"{reply_prefix(3)} Do it.\n4. Input: <noinput>\n4. Output: Done.\n###"
+    assert parse_reply(reply).tasks == (ParsedTask("Do it.", "", "Done."),)

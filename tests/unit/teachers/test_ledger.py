@@ -1,0 +1,164 @@
+"""Spending stays within its limits, whatever is lost on the way."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seedtune.config import LimitsConfig, Prices
+from seedtune.records import Message, Usage
+from seedtune.teachers import worst_case
+from seedtune.teachers.ledger import Ledger
+
+PRICES = Prices(input_per_million=2.0, output_per_million=10.0, as_of="2026-11-01")
+
+
+def usage(prompt: int, completion: int) -> Usage:
+    return Usage(prompt_tokens=prompt, completion_tokens=completion)
+
+
+def price(used: Usage) -> float:
+    return (used.prompt_tokens * 2.0 + used.completion_tokens * 10.0) / 1e6
+
+
+def ledger(max_tokens: int | None = None, max_cost: float | None = None, prices: Prices | None = PRICES) -> Ledger:
+    return Ledger(LimitsConfig(max_tokens=max_tokens, max_cost=max_cost), prices)
+
+
+def test_without_limits_nothing_is_blocked() -> None:
+    assert ledger().blocked_by(usage(10**12, 10**12)) == ""
+
+
+def test_a_request_that_just_fits_is_allowed() -> None:
+    assert ledger(max_tokens=100).blocked_by(usage(60, 40)) == ""
+
+
+def test_a_request_that_could_pass_the_token_limit_is_blocked() -> None:
+    assert ledger(max_tokens=100).blocked_by(usage(60, 41)) == "tokens"
+
+
+def test_a_request_that_could_pass_the_cost_limit_is_blocked() -> None:
+    book = ledger(max_cost=1e-3)
+    assert (book.blocked_by(usage(0, 100)), book.blocked_by(usage(1, 100))) == ("", "cost")
+
+
+def test_what_is_reserved_counts_against_the_token_limit() -> None:
+    book = ledger(max_tokens=100)
+    book.reserve(0, usage(50, 40))
+    assert (book.blocked_by(usage(5, 5)), book.blocked_by(usage(5, 6))) == ("", "tokens")
+
+
+def test_what_is_reserved_counts_against_the_cost_limit() -> None:
+    book = ledger(max_cost=1e-3)
+    book.reserve(0, usage(0, 60))
+    assert (book.blocked_by(usage(0, 40)), book.blocked_by(usage(0, 41))) == ("", "cost")
+
+
+def test_settling_frees_what_was_not_used() -> None:
+    book = ledger(max_tokens=100)
+    book.reserve(0, usage(50, 50))
+    book.settle(0, usage(10, 5))
+    assert (book.blocked_by(usage(85, 0)), book.blocked_by(usage(86, 0))) == ("", "tokens")
+
+
+def test_a_reservation_alone_is_not_spent() -> None:
+    book = ledger()
+    book.reserve(0, usage(50, 50))
+    assert (book.tokens, book.cost) == (0, 0.0)
+
+
+def test_what_was_used_is_spent() -> None:
+    book = ledger()
+    book.reserve(0, usage(50, 50))
+    book.settle(0, usage(10, 5))
+    assert (book.prompt_tokens, book.completion_tokens, book.tokens) == (10, 5, 15)
+    assert book.cost == pytest.approx(price(usage(10, 5)))
+
+
+def test_a_request_sent_again_counts_its_first_worst_case_as_lost() -> None:
+    book = ledger()
+    book.reserve(0, usage(50, 50))
+    book.reserve(0, usage(50, 50))
+    book.settle(0, usage(10, 5))
+    assert (book.lost_tokens, book.tokens) == (100, 115)
+    assert book.cost == pytest.approx(price(usage(60, 55)))
+
+
+def test_what_is_lost_counts_against_the_limit_for_good() -> None:
+    book = ledger(max_tokens=200)
+    book.reserve(0, usage(50, 50))
+    book.reserve(0, usage(50, 50))
+    book.settle(0, usage(0, 0))
+    assert (book.blocked_by(usage(100, 0)), book.blocked_by(usage(101, 0))) == ("", "tokens")
+
+
+def test_a_request_never_answered_stays_reserved() -> None:
+    book = ledger(max_tokens=150)
+    book.reserve(0, usage(50, 50))
+    assert book.blocked_by(usage(51, 0)) == "tokens"
+
+
+def test_a_reply_that_comes_twice_is_paid_twice() -> None:
+    book = ledger()
+    book.reserve(0, usage(50, 50))
+    book.settle(0, usage(10, 5))
+    book.reserve(0, usage(50, 50))
+    book.settle(0, usage(10, 5))
+    assert (book.tokens, book.lost_tokens) == (30, 0)
+
+
+def test_an_unknown_price_gives_an_unknown_cost() -> None:
+    book = ledger(prices=None)
+    book.reserve(0, usage(5, 5))
+    book.settle(0, usage(5, 5))
+    assert book.cost is None
+
+
+def test_a_price_of_nothing_gives_a_cost_of_nothing() -> None:
+    book = ledger(max_cost=1e-9, prices=Prices(input_per_million=0, output_per_million=0, as_of="2026-11-01"))
+    book.settle(0, usage(10**9, 10**9))
+    assert (book.cost, book.blocked_by(usage(10**9, 10**9))) == (0.0, "")
+
+
+WORST = st.builds(usage, st.integers(0, 400), st.integers(0, 400))
+STEPS = st.lists(st.tuples(st.sampled_from(["send", "answer", "again"]), st.integers(0, 7), WORST), max_size=60)
+
+
+@settings(max_examples=100, deadline=None)
+@given(STEPS, st.integers(1, 3000), st.floats(1e-4, 2e-2))
+def test_no_sequence_of_requests_replies_and_losses_passes_a_limit(
+    steps: list[tuple[str, int, Usage]], max_tokens: int, max_cost: float
+) -> None:
+    book = ledger(max_tokens, max_cost)
+    paid: list[Usage] = []  # At most: what was used where that is known, the worst case elsewhere.
+    flying: dict[int, Usage] = {}
+    for index, (step, number, worst) in enumerate(steps):
+        if step == "send" and not book.blocked_by(worst):
+            book.reserve(index, worst)
+            flying[index] = worst
+        elif step == "answer" and flying:
+            which = sorted(flying)[number % len(flying)]
+            sent = flying.pop(which)
+            used = usage(
+                min(worst.prompt_tokens, sent.prompt_tokens), min(worst.completion_tokens, sent.completion_tokens)
+            )
+            book.settle(which, used)
+            paid.append(used)
+        elif step == "again" and flying and not book.blocked_by(worst):
+            which = sorted(flying)[number % len(flying)]
+            paid.append(flying[which])
+            book.reserve(which, worst)
+            flying[which] = worst
+        at_most = [*paid, *flying.values()]
+        assert sum(used.total for used in at_most) <= max_tokens
+        assert sum(map(price, at_most)) <= max_cost * (1 + 1e-9)
+        assert book.tokens == sum(used.total for used in paid)
+        assert book.cost == pytest.approx(sum(map(price, paid)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(max_size=40), min_size=1, max_size=3), st.integers(1, 5000))
+def test_the_worst_case_is_above_one_token_a_byte(texts: list[str], max_tokens: int) -> None:
+    messages = [Message(role="user", content=text) for text in texts]
+    worst = worst_case(messages, max_tokens)
+    assert worst.prompt_tokens > sum(len(message.content.encode()) for message in messages)
+    assert (worst.completion_tokens, worst.estimated) == (max_tokens, True)

@@ -1,0 +1,243 @@
+"""The teacher on this machine, with the tiny LLaMA."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+
+from seedtune.config import LocalTeacherConfig, SamplingConfig
+from seedtune.records import Message, Reply, Request
+from seedtune.teachers.local import LocalTeacher
+
+PREFIX = "###\n1. Instruction:"
+
+
+def request(index: int, content: str = "Write tasks on the session of a peer.", prefix: str = "") -> Request:
+    return Request(
+        index=index, pack="made", parents=(), messages=(Message(role="user", content=content),), prefix=prefix
+    )
+
+
+BATCH = [
+    request(0),
+    request(1, "Answer.", prefix=PREFIX),
+    request(2, "A prompt that is a good deal longer than the others " * 3),
+]
+
+
+def local_teacher(model: Path, seed: int = 0, max_tokens: int = 24, temperature: float = 1.0) -> LocalTeacher:
+    sampling = SamplingConfig(max_tokens=max_tokens, temperature=temperature)
+    return LocalTeacher(LocalTeacherConfig(model=str(model), dtype="float32", sampling=sampling), seed)
+
+
+def ask(teacher: LocalTeacher, requests: Sequence[Request]) -> list[Reply]:
+    return asyncio.run(teacher.complete(requests))
+
+
+def texts(replies: Sequence[Reply]) -> list[str]:
+    return [reply.text for reply in replies]
+
+
+@pytest.fixture(scope="module")
+def greedy(tiny_llama: Path) -> LocalTeacher:
+    return local_teacher(tiny_llama, temperature=0.0)
+
+
+@pytest.fixture(scope="module")
+def sampling(tiny_llama: Path) -> LocalTeacher:
+    return local_teacher(tiny_llama)
+
+
+def prompt_ids(model: Path, asked: Request) -> list[int]:
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    text = f"<|user|>\n{asked.messages[0].content}<|end|>\n<|assistant|>\n{asked.prefix}"
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+@torch.inference_mode()
+def greedy_ids(model: Path, asked: Request, count: int) -> list[int]:
+    """Greedy continuation, one forward pass over everything per token."""
+    llama = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+    prompt = prompt_ids(model, asked)
+    ids = list(prompt)
+    for _ in range(count):
+        ids.append(int(llama(torch.tensor([ids])).logits[0, -1].argmax()))
+    return ids[len(prompt) :]
+
+
+def stopping_after(tiny_llama: Path, target: Path, asked: Request, tokens: int) -> Path:
+    """The tiny LLaMA, whose generation config names the ``tokens``-th token of a greedy reply as a second end."""
+    folder = shutil.copytree(tiny_llama, target)
+    ids = greedy_ids(tiny_llama, asked, tokens)
+    assert ids[-1] not in ids[:-1]
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": [1, ids[-1]]}))
+    return folder
+
+
+@contextmanager
+def counted_forward_passes() -> Iterator[list[int]]:
+    """Grows by one for each forward pass of a whole LLaMA."""
+    passes: list[int] = []
+
+    def count(module: torch.nn.Module, *_: object) -> None:
+        if isinstance(module, LlamaForCausalLM):
+            passes.append(1)
+
+    hook = torch.nn.modules.module.register_module_forward_hook(count)
+    try:
+        yield passes
+    finally:
+        hook.remove()
+
+
+def test_the_same_batch_gives_the_same_text(sampling: LocalTeacher) -> None:
+    assert texts(ask(sampling, BATCH)) == texts(ask(sampling, BATCH))
+
+
+def test_the_same_batch_gives_the_same_text_in_another_session(tiny_llama: Path, sampling: LocalTeacher) -> None:
+    assert texts(ask(local_teacher(tiny_llama), BATCH)) == texts(ask(sampling, BATCH))
+
+
+def test_the_same_batch_gives_the_same_text_whatever_came_before(sampling: LocalTeacher) -> None:
+    first = texts(ask(sampling, BATCH))
+    ask(sampling, [request(8)])
+    torch.manual_seed(99)
+    assert texts(ask(sampling, BATCH)) == first
+
+
+def test_another_seed_gives_other_text(tiny_llama: Path, sampling: LocalTeacher) -> None:
+    assert texts(ask(local_teacher(tiny_llama, seed=1), BATCH)) != texts(ask(sampling, BATCH))
+
+
+def test_another_batch_of_the_same_prompts_gives_other_text(sampling: LocalTeacher) -> None:
+    later = [asked.model_copy(update={"index": asked.index + 8}) for asked in BATCH]
+    assert texts(ask(sampling, later)) != texts(ask(sampling, BATCH))
+
+
+def test_rows_of_a_batch_with_the_same_prompt_differ(sampling: LocalTeacher) -> None:
+    assert len(set(texts(ask(sampling, [request(index) for index in range(4)])))) == 4
+
+
+def test_greedy_replies_are_those_of_plain_decoding(tiny_llama: Path, greedy: LocalTeacher) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
+    expected = [
+        asked.prefix + tokenizer.decode(greedy_ids(tiny_llama, asked, 24), skip_special_tokens=True) for asked in BATCH
+    ]
+    assert texts(ask(greedy, BATCH)) == expected
+
+
+def test_greedy_replies_in_a_batch_are_those_alone(greedy: LocalTeacher) -> None:
+    assert texts(ask(greedy, BATCH)) == [ask(greedy, [asked])[0].text for asked in BATCH]
+
+
+def test_replies_come_in_the_order_of_the_requests(sampling: LocalTeacher) -> None:
+    requests = [request(index) for index in (16, 17, 18)]
+    assert [reply.index for reply in ask(sampling, requests)] == [16, 17, 18]
+
+
+def test_a_reply_begins_with_the_prefix(sampling: LocalTeacher) -> None:
+    reply = ask(sampling, [request(0, prefix=PREFIX)])[0]
+    assert reply.text.startswith(PREFIX)
+    assert len(reply.text) > len(PREFIX)
+
+
+def test_a_reply_goes_on_from_the_prefix(greedy: LocalTeacher) -> None:
+    with_prefix, without = ask(greedy, [request(0, prefix=PREFIX), request(1)])
+    assert with_prefix.text.removeprefix(PREFIX) != without.text
+
+
+def test_a_reply_holds_no_special_tokens(sampling: LocalTeacher) -> None:
+    assert not any("<|" in text for text in texts(ask(sampling, BATCH)))
+
+
+def test_a_reply_that_is_cut_off_ends_by_length(greedy: LocalTeacher) -> None:
+    assert [reply.finish_reason for reply in ask(greedy, BATCH)] == ["length"] * 3
+
+
+def test_a_reply_that_ends_by_itself_ends_by_stop(tiny_llama: Path, tmp_path: Path) -> None:
+    teacher = local_teacher(stopping_after(tiny_llama, tmp_path / "llama", BATCH[0], 1), temperature=0.0)
+    reply = ask(teacher, [BATCH[0]])[0]
+    assert (reply.finish_reason, reply.text, reply.usage.completion_tokens) == ("stop", "", 1)
+
+
+def test_a_reply_ends_by_stop_beside_one_that_goes_on(tiny_llama: Path, tmp_path: Path) -> None:
+    teacher = local_teacher(stopping_after(tiny_llama, tmp_path / "llama", BATCH[0], 1), temperature=0.0)
+    ended, longer = ask(teacher, [BATCH[0], BATCH[2]])
+    assert (ended.finish_reason, ended.usage.completion_tokens) == ("stop", 1)
+    assert longer.usage.completion_tokens > 1
+
+
+def test_usage_counts_the_tokens_of_prompt_and_prefix_without_padding(tiny_llama: Path, greedy: LocalTeacher) -> None:
+    counted = [reply.usage.prompt_tokens for reply in ask(greedy, BATCH)]
+    assert counted == [len(prompt_ids(tiny_llama, asked)) for asked in BATCH]
+
+
+def test_usage_counts_the_tokens_written(greedy: LocalTeacher) -> None:
+    assert [reply.usage.completion_tokens for reply in ask(greedy, BATCH)] == [24, 24, 24]
+
+
+def test_usage_is_counted_and_not_estimated(greedy: LocalTeacher) -> None:
+    assert not any(reply.usage.estimated for reply in ask(greedy, BATCH))
+
+
+def test_an_interrupt_ends_the_batch_with_cancelled_error(tiny_llama: Path) -> None:
+    teacher = local_teacher(tiny_llama, max_tokens=1800)
+
+    async def interrupted() -> None:
+        work = asyncio.create_task(teacher.complete([request(0)]))
+        await asyncio.sleep(0)
+        teacher.interrupt()
+        await work
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(interrupted())
+
+
+def test_an_interrupt_stops_decoding_at_the_next_token(tiny_llama: Path) -> None:
+    teacher = local_teacher(tiny_llama, max_tokens=1800, temperature=0.0)
+    teacher.interrupt()
+    with counted_forward_passes() as passes, pytest.raises(asyncio.CancelledError):
+        ask(teacher, BATCH)
+    assert len(passes) == 1
+
+
+def test_the_loop_stays_awake_while_the_teacher_decodes(tiny_llama: Path) -> None:
+    teacher = local_teacher(tiny_llama, max_tokens=1800, temperature=0.0)
+
+    async def watch() -> bool:
+        work = asyncio.create_task(teacher.complete(BATCH))
+        await asyncio.sleep(0)
+        # Only a loop that is awake gets here before the work is done, and can interrupt it.
+        teacher.interrupt()
+        await asyncio.wait([work])
+        return work.cancelled()
+
+    assert asyncio.run(watch())
+
+
+@pytest.mark.xfail(strict=True, reason="top_k 50, transformers' default, is applied although nothing asks for it")
+def test_sampling_leaves_no_token_out_that_the_config_does_not_exclude(tiny_llama: Path, tmp_path: Path) -> None:
+    flat = shutil.copytree(tiny_llama, tmp_path / "flat")
+    model = AutoModelForCausalLM.from_pretrained(flat)
+    # All logits are equal: every token is as likely as any other, and none is among "the 50 likeliest".
+    torch.nn.init.zeros_(model.lm_head.weight)
+    model.save_pretrained(flat)
+    tokenizer = AutoTokenizer.from_pretrained(flat)
+    replies = ask(local_teacher(flat, max_tokens=60), [request(index, "A") for index in range(32)])
+    seen = {token for reply in replies for token in tokenizer(reply.text)["input_ids"]}
+    assert len(seen) > 100
+
+
+def test_the_teachers_name_is_the_models(tiny_llama: Path, greedy: LocalTeacher) -> None:
+    assert greedy.name == str(tiny_llama)
+
+
+def test_one_batch_is_in_flight_at_a_time(greedy: LocalTeacher) -> None:
+    assert (greedy.concurrency, greedy.batch_size) == (1, 8)
