@@ -36,7 +36,15 @@ class DomainError(SeedtuneError, ValueError):
 
 
 class TeacherError(SeedtuneError, RuntimeError):
-    """The teacher cannot be reached, refuses, or does not know the model."""
+    """The teacher cannot be reached, refuses, or does not know the model.
+
+    Attributes:
+        turned_away: The endpoint refused the request before any work; nothing was paid for it.
+    """
+
+    def __init__(self, message: str, turned_away: bool = False) -> None:
+        super().__init__(message)
+        self.turned_away = turned_away
 
 
 class LimitReached(SeedtuneError, RuntimeError):  # noqa: N818 (it is a planned stop, not a fault)

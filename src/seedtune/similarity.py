@@ -20,6 +20,7 @@ Tokenizer = Callable[[str], list[str]]
 _WORD = re.compile(r"\w+")
 _NOT_ASCII_WORD = re.compile(r"[^a-z0-9]+")
 _SURROGATES = range(0xD800, 0xE000)
+_UNKNOWN = chr(0x10FFFF)
 
 
 def tokenize(text: str) -> list[str]:
@@ -69,7 +70,8 @@ class RougeIndex:
     def scores(self, text: str) -> NDArray[np.float64]:
         """ROUGE-L F against each text of the pool, in the order added; shape (pool,)."""
         size = len(self._texts)
-        query = self._encode(text)
+        # A token the pool does not know matches nothing: all such tokens share a code that no text of the pool has.
+        query = "".join(self._codes.get(token, _UNKNOWN) for token in self._tokenizer(text))
         if not size or not query:
             return np.zeros(size)
         common = process.cdist([query], self._texts, scorer=LCSseq.similarity, dtype=np.int32)[0].astype(np.float64)

@@ -6,17 +6,22 @@ BGP's trade), and text keeps its case.
 """
 
 import re
-import zlib
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from seedtune.generate.prompting import NO_INPUT
 from seedtune.records import Candidate, Verdict
 from seedtune.similarity import RougeIndex
 
-_LEFTOVER = re.compile(r"^\W*(?:\d+\s*[.)]\s*)?(?:instruction|input|output)\s*:", re.IGNORECASE | re.MULTILINE)
-_LETTER_OR_OPENING = re.compile(r"""^["'`(\[<$]?\w""")
-_LOOP_RATIO = 0.12
-"""zlib shrinks English prose of 400 bytes to about 0.5 of its size, and a decoding loop to less than this."""
+_LEFTOVER = re.compile(
+    r"^[^\w\n]{0,8}(?:\d{1,4}[ \t]?[.)][ \t]{0,4})?(?:instruction|input|output)[ \t]?:", re.IGNORECASE | re.MULTILINE
+)
+_OPENING_MARKS = "\"'`¿¡<$"
+_OPENING_CATEGORIES = ("Ps", "Pi", "Pf")
+_LOOP_WINDOW = 8
+_LOOP_DISTINCT = 0.3
+"""In prose nearly every run of eight words is new; in a decoding loop less than this share is."""
 
 
 @dataclass(frozen=True)
@@ -30,26 +35,29 @@ class FilterRules:
 
 
 def _too_short(task: Candidate, rules: FilterRules) -> str:
-    words = len(task.instruction.split())
+    words = _count_words(task.instruction)
     return f"{words} words" if words < rules.min_words else ""
 
 
 def _too_long(task: Candidate, rules: FilterRules) -> str:
-    words = len(task.instruction.split())
+    words = _count_words(task.instruction)
     return f"{words} words" if words > rules.max_words else ""
 
 
 def _blocked_word(task: Candidate, rules: FilterRules) -> str:
-    words = {word.casefold() for word in re.findall(r"\w+", task.instruction)}
-    return next((word for word in rules.blocked_words if word.casefold() in words), "")
+    text = task.instruction.casefold()
+    return next((w for w in rules.blocked_words if re.search(rf"(?<!\w){re.escape(w.casefold())}(?!\w)", text)), "")
 
 
 def _bad_start(task: Candidate, rules: FilterRules) -> str:
-    return "" if _LETTER_OR_OPENING.match(task.instruction) else task.instruction[:1]
+    first, rest = task.instruction[:1], task.instruction[1:2]
+    if first in _OPENING_MARKS or unicodedata.category(first or " ") in _OPENING_CATEGORIES:
+        first = rest
+    return "" if first.isalnum() else task.instruction[:1] or "empty"
 
 
 def _no_output(task: Candidate, rules: FilterRules) -> str:
-    return "" if re.search(r"\w", task.output) else "empty"
+    return "" if re.search(r"\w", task.output) and task.output != NO_INPUT else "empty"
 
 
 def _cut_off(task: Candidate, rules: FilterRules) -> str:
@@ -73,11 +81,19 @@ def _leftover_label(task: Candidate, rules: FilterRules) -> str:
 
 def _loops(task: Candidate, rules: FilterRules) -> str:
     for name, text in (("output", task.output), ("input", task.input)):
-        data = text.encode()
-        # Short text compresses by little whatever it says.
-        if len(data) >= 200 and len(zlib.compress(data)) / len(data) < _LOOP_RATIO:
+        words = text.split()
+        # A loop over one word without spaces shows in its characters.
+        parts = words if len(words) >= 5 * _LOOP_WINDOW else list(text) if len(text) >= 50 * _LOOP_WINDOW else []
+        runs = [tuple(parts[start : start + _LOOP_WINDOW]) for start in range(len(parts) - _LOOP_WINDOW + 1)]
+        if runs and len(set(runs)) < _LOOP_DISTINCT * len(runs):
             return f"the {name} repeats itself"
     return ""
+
+
+def _count_words(text: str) -> int:
+    """Words between spaces; in scripts without spaces two wide characters count as a word."""
+    wide = sum(unicodedata.east_asian_width(character) == "W" for character in text)
+    return len(text.split()) + wide // 2
 
 
 _FILTERS: dict[str, Callable[[Candidate, FilterRules], str]] = {

@@ -2,11 +2,12 @@
 
 One JSON object a line, with an ``event``:
 
-    start      settings that shape the data; a journal goes on only under the same
-    sent       request and the worst case it may cost, before it leaves
-    reply      what came back
-    committed  verdicts on all tasks of one reply; written in request order, one line a request
-    stopped    a limit or an interruption ended this session
+    start        settings that shape the data; a journal goes on only under the same
+    sent         a request, before it leaves: from now on it may have been paid for
+    turned_away  the endpoint refused it before any work: nothing is paid
+    reply        what came back
+    committed    verdicts on all tasks of one reply; written in request order, one line a request
+    stopped      a limit, the teacher or an interruption ended this session
 
 The dataset is a view of it. A last line torn by a crash is cut off on open; a broken line elsewhere is an error.
 """
@@ -15,12 +16,12 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from seedtune.errors import DataError
 from seedtune.records import cut_torn_end, json_line, read_json_lines
 
-Event = Literal["start", "sent", "reply", "committed", "stopped"]
+Event = Literal["start", "sent", "turned_away", "reply", "committed", "stopped"]
 
 
 class Journal:
@@ -71,6 +72,6 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
         return
     cut_torn_end(path)
     for number, event in read_json_lines(path):
-        if event.get("event") not in ("start", "sent", "reply", "committed", "stopped"):
+        if event.get("event") not in get_args(Event):
             raise DataError(f"{path}:{number}: not an event of a journal; restore the file or start a new run")
         yield event

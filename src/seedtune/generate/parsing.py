@@ -1,9 +1,9 @@
-"""Read tasks out of a teacher's free text.
+"""Read tasks out of a teacher's free text, in one pass over its lines.
 
 Tolerant where models differ: the numbering of blocks is ignored, ``###`` lines may be missing or doubled, labels may be
 bold, headings or in another case, and a reply may open with a chat phrase. Strict where a half task could slip in: a
-block needs an instruction and an output label, and the last block of a reply cut by length is dropped. Numbers inside a
-task ("172.16.0.0/12", "16. Input") do not end it: only a label at the start of a line does.
+block needs an instruction and an output label, in this order, and the last block of a reply that was broken off is
+dropped. Numbers inside a task ("172.16.0.0/12", "16. Input") do not end it: only a label at the start of a line does.
 """
 
 import re
@@ -13,22 +13,29 @@ from typing import Literal
 from seedtune.generate.prompting import NO_INPUT
 
 _LABEL = re.compile(
-    r"""^[ \t]*
-        (?:[#>*\-]+[ \t]*)?                         # heading, quote or list mark
-        (?:\**[ \t]*(?:task[ \t]*)?\d+[ \t]*[.):]\**[ \t]*)?   # the block's number, ignored
-        [*_]*(?P<label>instruction|input|output)s?[*_]*
-        [ \t]*(?:\d+[ \t]*)?:[*_]*[ \t]*""",
-    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
+    r"""[ \t]{0,12}
+        (?P<mark>[#>*-]{1,6}[ \t]{0,4})?                                 # heading, quote, list mark or bold
+        (?:\*{0,3}[ \t]{0,2}(?:task[ \t]{1,2})?\d{1,4}[ \t]?[.):]\*{0,3}[ \t]{0,4})?  # the block's number, ignored
+        [*_]{0,3}(?P<label>instruction|input|output)s?[*_]{0,3}
+        [ \t]{0,2}(?:\d{1,4}[ \t]?)?
+        (?::(?P<closed>[*_]{0,3})[ \t]*|$)""",
+    re.IGNORECASE | re.ASCII | re.VERBOSE,
 )
-_SEPARATOR_AT_END = re.compile(
-    r"(?:\s*^[ \t]*(?:\#{2,}[ \t]*(?:task[ \t]*)?(?:\d+\.?)?|-{3,}|\*{3,}|={3,})[ \t]*$)+\s*\Z",
-    re.IGNORECASE | re.MULTILINE,
+_SEPARATOR = re.compile(
+    r"#{2,8}[ \t]{0,4}(?:\d{1,4}[.:]?)?|[-*=_]{3,80}|#{1,8}[ \t]{0,4}task[ \t]{1,4}\d{1,4}\b.{0,80}"
+    r"|\*{0,3}task[ \t]{1,4}\d{1,4}[.:]?\*{0,3}",
+    re.IGNORECASE | re.ASCII,
 )
+_NUMBER = re.compile(r"\d{1,4}[.:)]?", re.ASCII)
 _NO_INPUT = re.compile(
-    r"<?\s*(?:no[ _-]?input|none|n/a|not applicable|no input (?:needed|required))\s*>?\.?", re.IGNORECASE
+    r"<?\s?(?:no[ _-]?input|none|n/a|not applicable|no input (?:needed|required))\s?>?\.?", re.IGNORECASE | re.ASCII
 )
+_LABELS_WITHIN = 80
+"""A label is looked for in so many characters at the start of a line."""
 
-Fault = Literal["cut", "no_output", "no_instruction", "repeated_label"]
+_ORDERS = (["instruction", "output"], ["instruction", "input", "output"])
+
+Fault = Literal["cut", "no_task", "no_output", "no_instruction", "mixed_labels"]
 
 
 @dataclass(frozen=True)
@@ -42,51 +49,110 @@ class ParsedTask:
 
 @dataclass(frozen=True)
 class ParsedReply:
-    """The tasks of a reply, and why the other blocks are none."""
+    """The tasks of a reply, and why the rest of it is none."""
 
     tasks: tuple[ParsedTask, ...]
     faults: tuple[Fault, ...]
-    """One for each block dropped: cut off by length, without output or instruction, or with a label twice."""
+    """One for each block dropped: cut off, without output or instruction, or with labels twice or in another order;
+    ``no_task`` for a reply without any label."""
 
 
 def parse_reply(text: str, finish_reason: str = "stop") -> ParsedReply:
-    """Split a reply into tasks. Never raises, whatever the text.
+    """Split a reply into tasks. Never raises, whatever the text, and takes time linear in its length.
 
     Args:
         text: The reply.
-        finish_reason: With ``length`` the last block is dropped: it was cut off.
+        finish_reason: With ``length`` and ``content_filter`` the last block is dropped: it was broken off.
     """
     tasks: list[ParsedTask] = []
     faults: list[Fault] = []
     blocks = _blocks(text)
+    broken_off = finish_reason in ("length", "content_filter")
     for number, block in enumerate(blocks):
-        if finish_reason == "length" and number == len(blocks) - 1:
+        if broken_off and number == len(blocks) - 1:
             faults.append("cut")
             continue
-        labels = [label for label, _ in block]
+        fault = _fault([label for label, _ in block])
+        if fault:
+            faults.append(fault)
+            continue
         parts = dict(block)
-        if len(set(labels)) < len(labels):
-            faults.append("repeated_label")
-        elif "instruction" not in parts:
-            faults.append("no_instruction")
-        elif "output" not in parts:
-            faults.append("no_output")
-        else:
-            given = parts.get("input", "")
-            empty = not given or given == NO_INPUT or _NO_INPUT.fullmatch(given) is not None
-            tasks.append(ParsedTask(parts["instruction"], "" if empty else given, parts["output"]))
+        given = parts.get("input", "")
+        empty = given == NO_INPUT or _NO_INPUT.fullmatch(given) is not None
+        tasks.append(ParsedTask(parts["instruction"], "" if empty else given, parts["output"]))
+    if not blocks:
+        faults.append("no_task")
     return ParsedReply(tuple(tasks), tuple(faults))
+
+
+def _fault(labels: list[str]) -> Fault | None:
+    if labels in _ORDERS:
+        return None
+    if "instruction" not in labels:
+        return "no_instruction"
+    return "no_output" if "output" not in labels else "mixed_labels"
 
 
 def _blocks(text: str) -> list[list[tuple[str, str]]]:
     """Label and content pairs, a new block at each instruction label."""
-    found = list(_LABEL.finditer(text))
-    blocks: list[list[tuple[str, str]]] = []
-    for position, match in enumerate(found):
+    lines = text.replace("\r\n", "\n").split("\n")
+    code = _code_lines(lines)
+    blocks: list[list[tuple[str, list[str]]]] = []
+    bare_headings = False
+    for number, line in enumerate(lines):
+        match = None if number in code else _LABEL.match(line[:_LABELS_WITHIN])
+        if match is not None and match["closed"] is None:
+            # Without a colon only a heading is a label, and only in a reply that began so: "## Output" may well stand
+            # in an answer.
+            bare_headings = bare_headings or not blocks
+            match = match if bare_headings and "#" in (match["mark"] or "") else None
+        if match is None:
+            if blocks:
+                blocks[-1][-1][1].append(line)
+            continue
         label = match["label"].lower()
-        end = found[position + 1].start() if position + 1 < len(found) else len(text)
-        content = _SEPARATOR_AT_END.sub("", text[match.end() : end]).strip()
         if label == "instruction" or not blocks:
             blocks.append([])
-        blocks[-1].append((label, content))
-    return blocks
+        content = line[match.end() :]
+        if (match["mark"] or "").startswith("**") and not match["closed"]:
+            content = content.rstrip().removesuffix("**")
+        blocks[-1].append((label, [content]))
+    return [[(label, _content(content)) for label, content in block] for block in blocks]
+
+
+def _code_lines(lines: list[str]) -> set[int]:
+    """Numbers of the lines inside closed code fences; a fence that a new instruction cuts off is none."""
+    inside: set[int] = set()
+    opened = -1
+    for number, line in enumerate(lines):
+        if line.lstrip().startswith("```"):
+            if opened >= 0:
+                inside |= set(range(opened, number + 1))
+            opened = -1 if opened >= 0 else number
+        elif opened >= 0:
+            match = _LABEL.match(line[:_LABELS_WITHIN])
+            if match is not None and match["label"].lower() == "instruction" and match["closed"] is not None:
+                opened = -1
+    return inside
+
+
+def _content(lines: list[str]) -> str:
+    """The lines without the separators, titles and blank lines at their end."""
+    end = _without_separators(lines, len(lines))
+    # A number alone belongs to the next task only below a separator.
+    if end and _NUMBER.fullmatch(lines[end - 1].strip()) and _is_separator(lines, end - 1):
+        end = _without_separators(lines, end - 1)
+    return "\n".join(lines[:end]).strip()
+
+
+def _without_separators(lines: list[str], end: int) -> int:
+    """How many lines are left when separators and blank lines are taken off the end."""
+    while end and (not lines[end - 1].strip() or _SEPARATOR.fullmatch(lines[end - 1].strip())):
+        end -= 1
+    return end
+
+
+def _is_separator(lines: list[str], end: int) -> bool:
+    """True where the last line before ``end`` that is not blank is a separator."""
+    above = next((line.strip() for line in reversed(lines[:end]) if line.strip()), "")
+    return _SEPARATOR.fullmatch(above) is not None

@@ -5,15 +5,20 @@ The rendered text of a fixed request is kept as a golden file.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 from seedtune.records import Message, SeedTask
 
 NO_INPUT = "<noinput>"
 
-_TEMPLATE = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False)
+
+@cache
+def _template() -> Template:
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    return environment.from_string(resources.files("seedtune.generate").joinpath("alpaca.md.j2").read_text("utf-8"))
 
 
 def build_messages(prompt: str, seeds: Sequence[SeedTask], tasks: int) -> tuple[Message, ...]:
@@ -24,8 +29,7 @@ def build_messages(prompt: str, seeds: Sequence[SeedTask], tasks: int) -> tuple[
         seeds: Examples, shown as tasks 1 to k.
         tasks: How many new tasks to ask for; they are numbered from k + 1.
     """
-    text = resources.files("seedtune.generate").joinpath("alpaca.md.j2").read_text(encoding="utf-8")
-    user = _TEMPLATE.from_string(text).render(
+    user = _template().render(
         seeds=seeds, tasks=tasks, first=len(seeds) + 1, last=len(seeds) + tasks, no_input=NO_INPUT
     )
     return (Message(role="system", content=prompt), Message(role="user", content=user))

@@ -35,6 +35,10 @@ class Ledger:
         self.prompt_tokens += usage.prompt_tokens
         self.completion_tokens += usage.completion_tokens
 
+    def release(self, index: int) -> None:
+        """Give a reservation back: the request was turned away, and nothing is paid for it."""
+        self._reserved.pop(index, None)
+
     def blocked_by(self, worst: Usage) -> str:
         """Which limit forbids another request of this worst case: ``cost``, ``tokens`` or none (empty)."""
         if (

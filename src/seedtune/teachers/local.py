@@ -95,6 +95,8 @@ class LocalTeacher:
             do_sample=sampling.temperature > 0,
             temperature=sampling.temperature or None,
             top_p=sampling.top_p if sampling.temperature > 0 else None,
+            # Not transformers' default of 50: the config names every limit on sampling.
+            top_k=0,
             pad_token_id=self._tokenizer.pad_token_id,
             stopping_criteria=StoppingCriteriaList([_Interrupted(self._stop)]),
         )

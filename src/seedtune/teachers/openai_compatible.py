@@ -6,12 +6,14 @@ given to the SDK alone; it stands in no record, log or error.
 
 import logging
 import os
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import openai
 from openai.types.chat import ChatCompletion
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seedtune.config import OpenAITeacherConfig
 from seedtune.errors import TeacherError
@@ -33,7 +35,9 @@ class OpenAITeacher:
             TeacherError: OpenAI itself is the endpoint and there is no key.
         """
         base_url = config.base_url or os.environ.get("OPENAI_BASE_URL")
-        key = os.environ.get(config.api_key_env)
+        key = os.environ.get(config.api_key_env, "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise TeacherError(f"{config.api_key_env} holds a character that no key has; copy the key again")
         if not key and base_url is None:
             raise TeacherError(
                 f"the teacher needs a key: set the environment variable {config.api_key_env}, "
@@ -41,6 +45,7 @@ class OpenAITeacher:
             )
         self._config = config
         self._seed = seed
+        self._key = key
         self._client = openai.AsyncOpenAI(
             # Servers of one's own (vLLM, Ollama) ask for no key, but the SDK wants a word.
             api_key=key or "none",
@@ -86,7 +91,7 @@ class OpenAITeacher:
         try:
             completion: object = await self._client.chat.completions.create(model=self._config.model, **options)
         except (openai.BadRequestError, openai.UnprocessableEntityError) as problem:
-            return self._refused(request, _said(problem), start)
+            return self._refused(request, self._said(problem), start)
         except openai.OpenAIError as problem:
             raise self._fatal(problem) from problem
         except ValueError as problem:
@@ -95,24 +100,25 @@ class OpenAITeacher:
         return self._read(request, completion, start)
 
     def _read(self, request: Request, completion: object, start: float) -> Reply:
-        if not isinstance(completion, ChatCompletion):
+        """The SDK checks no types of what an endpoint sends: each part is read by models of our own."""
+        body = completion.model_dump(warnings=False) if isinstance(completion, ChatCompletion) else {}
+        try:
+            parsed = _Body.model_validate(body)
+        except ValidationError:
             return self._refused(request, "the endpoint did not answer with a chat completion", start, paid=True)
-        worst = worst_case(request.messages, self._config.sampling.max_tokens)
-        usage = completion.usage
-        used = (
-            Usage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
-            if usage is not None
-            else worst
-        )
-        choice = completion.choices[0] if completion.choices else None
-        if choice is None:
+        try:
+            used = Usage.model_validate(parsed.usage, extra="ignore")
+        except ValidationError:
+            used = worst_case(request.messages, self._config.sampling.max_tokens)
+        if not parsed.choices:
             return Reply(index=request.index, finish_reason="error", usage=used, error="the reply has no choices")
+        choice = parsed.choices[0]
         return Reply(
             index=request.index,
             text=choice.message.content or "",
             finish_reason=choice.finish_reason or "stop",
             usage=used,
-            error=choice.message.refusal or "",
+            error=self._without_key(choice.message.refusal or ""),
             seconds=round(time.monotonic() - start, 3),
         )
 
@@ -127,39 +133,64 @@ class OpenAITeacher:
         )
 
     def _fatal(self, problem: openai.OpenAIError) -> TeacherError:
-        where = f"the teacher at {self._client.base_url}"
+        where, said = f"the teacher at {_without_password(self._client.base_url)}", self._said(problem)
         key, model = self._config.api_key_env, self._config.model
-        if isinstance(problem, openai.AuthenticationError):
-            return TeacherError(f"{where} refuses the key (401): {_said(problem)}\nSet {key} to a valid key")
-        if isinstance(problem, openai.PermissionDeniedError):
-            return TeacherError(
-                f"{where} denies access (403): {_said(problem)}\nAsk for access to {model}, or use another key"
-            )
-        if isinstance(problem, openai.NotFoundError):
-            return TeacherError(
-                f"{where} does not know the model '{model}' or the address (404): {_said(problem)}\n"
-                "Check teacher.model and teacher.base_url (it usually ends in /v1)"
-            )
-        if isinstance(problem, openai.RateLimitError):
-            return TeacherError(
-                f"{where} still says 'too many requests' (429) after {self._config.max_retries} retries: "
-                f"{_said(problem)}\n"
-                "Lower teacher.concurrency, or check your quota; run again to go on"
-            )
+        if isinstance(problem, openai.APIStatusError) and problem.status_code in (401, 403, 404, 429):
+            what, mend = {
+                401: ("refuses the key", f"Set {key} to a valid key"),
+                403: ("denies access", f"Ask for access to {model}, or use another key"),
+                404: (
+                    f"does not know the model '{model}' or the address",
+                    "Check teacher.model and teacher.base_url (it usually ends in /v1)",
+                ),
+                429: (
+                    f"still says 'too many requests' after {self._config.max_retries} retries",
+                    "Lower teacher.concurrency, or check your quota; run again to go on",
+                ),
+            }[problem.status_code]
+            return TeacherError(f"{where} {what} ({problem.status_code}): {said}\n{mend}", turned_away=True)
         if isinstance(problem, openai.APITimeoutError):
             return TeacherError(
                 f"{where} did not answer within {self._config.timeout_s:g} s; set teacher.timeout_s higher"
             )
         if isinstance(problem, openai.APIConnectionError):
             cause = problem.__cause__ or problem
+            reason = self._without_key(str(cause)) or type(cause).__name__
             return TeacherError(
-                f"{where} cannot be reached: {cause}\nSet teacher.base_url or OPENAI_BASE_URL; run again to go on"
+                f"{where} cannot be reached: {reason}\nSet teacher.base_url or OPENAI_BASE_URL; run again to go on"
             )
-        return TeacherError(f"{where} failed: {_said(problem)}; run again to go on")
+        return TeacherError(f"{where} failed: {said}; run again to go on")
+
+    def _said(self, problem: openai.OpenAIError) -> str:
+        """The endpoint's own words, in one short line, without the key that some endpoints repeat."""
+        body: Any = problem.body if isinstance(problem, openai.APIError) else None
+        message = body.get("message") if isinstance(body, dict) else None
+        return self._without_key(" ".join(str(message or problem).split()))[:300]
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key, "[key]") if self._key else text
 
 
-def _said(problem: openai.OpenAIError) -> str:
-    """The endpoint's own words, in one short line."""
-    body = problem.body if isinstance(problem, openai.APIError) else None
-    message = body.get("message") if isinstance(body, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return " ".join(str(message or problem).split())[:300]  # pyright: ignore[reportUnknownArgumentType]
+class _Part(BaseModel):
+    """A part of the endpoint's answer; what else stands in it is ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Message(_Part):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(_Part):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Body(_Part):
+    choices: list[_Choice] | None = None
+    usage: Any = None
+
+
+def _without_password(url: object) -> str:
+    return re.sub(r"//[^/@]*@", "//", str(url))

@@ -18,8 +18,8 @@ from seedtune.similarity import RougeIndex
 
 RULES = FilterRules(min_words=4, max_words=12, rouge_threshold=0.7, blocked_words=("image", "Draw"))
 PROSE = (
-    "The hold timer ends a session that has been silent for too long. Each keepalive or update starts it again; when it "
-    "runs out, the speaker sends a notification, closes the connection and withdraws every route learned from the peer."
+    "The hold timer ends a session that has been silent for too long. Each keepalive or update starts it again; when "
+    "it runs out, the speaker sends a notification, closes the connection and withdraws every route of the peer."
 )
 
 
@@ -184,9 +184,6 @@ def test_any_candidate_gets_a_verdict_with_a_known_reason(instruction: str, give
     assert bool(verdict.detail) == (not verdict.kept)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="domains/bgp/domain.yaml blocks 'draw' and 'image': 'Draw up the list', 'cloned from one image'"
-)
 def test_every_shipped_seed_passes_the_filters_of_its_domain() -> None:
     found: list[str] = []
     for domain in map(load_domain, shipped_domains()):
@@ -197,14 +194,12 @@ def test_every_shipped_seed_passes_the_filters_of_its_domain() -> None:
     assert found == []
 
 
-@pytest.mark.xfail(strict=True, reason="filters.py:43: words are compared one by one, so these rules never trigger")
 @pytest.mark.parametrize("word", ["power point", "e-mail"])
 def test_a_blocked_term_of_two_words_blocks(word: str) -> None:
     rules = FilterRules(min_words=4, max_words=150, rouge_threshold=0.7, blocked_words=(word,))
     assert verdict_on(candidate(f"Make a {word} for the NOC."), rules).reason == "blocked_word"
 
 
-@pytest.mark.xfail(strict=True, reason="filters.py:17: only straight quotes may open an instruction")
 @pytest.mark.parametrize(
     "instruction", ["“Valley-free” means what here?", "¿Qué es una fuga de rutas?", "«Hold time» means what here?"]
 )
@@ -212,17 +207,14 @@ def test_an_instruction_may_open_with_its_languages_own_marks(instruction: str) 
     assert verdict_on(candidate(instruction)).kept
 
 
-@pytest.mark.xfail(strict=True, reason="filters.py:33: words are counted by spaces, which Chinese does not write")
 def test_an_instruction_without_spaces_is_not_too_short() -> None:
     assert verdict_on(candidate("请解释什么是路由泄漏以及运营商如何防止它。")).kept
 
 
-@pytest.mark.xfail(strict=True, reason="filters.py:52: the placeholder for no input is taken for an answer")
 def test_the_placeholder_is_no_output() -> None:
     assert verdict_on(candidate(output="<noinput>")).reason == "no_output"
 
 
-@pytest.mark.xfail(strict=True, reason="filters.py:75: records made by machines are as regular as a decoding loop")
 @pytest.mark.parametrize("kind", ["elems", "log"])
 def test_machine_made_records_are_no_loop(kind: str) -> None:
     draw = random.Random(0)
@@ -267,9 +259,6 @@ def cpu_seconds(limit: float) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=TimeoutError, reason=r"filters.py:16: '^\W*' runs over line ends, which takes quadratic time"
-)
 def test_an_output_of_bare_lines_does_not_hang_the_filters() -> None:
     with cpu_seconds(0.5):
         verdict_on(candidate(output="a\n" + "|\n" * 50_000))

@@ -68,8 +68,8 @@ SHAPES = {
     "<noinput>\n1. Output: {o1}\n###\n2. Instruction: {i2}\n2. Input: {n2}\n2. Output: {o2}",
     "doubled separators": "###\n\n###\n1. Instruction: {i1}\n1. Input: <noinput>\n1. Output: {o1}\n\n###\n###\n\n"
     "2. Instruction: {i2}\n2. Input: {n2}\n2. Output: {o2}\n\n###\n###\n",
-    "rules as separators": "Instruction: {i1}\nInput: <noinput>\nOutput: {o1}\n\n---\n\nInstruction: {i2}\nInput: {n2}\n"
-    "Output: {o2}\n\n***\n",
+    "rules as separators": "Instruction: {i1}\nInput: <noinput>\nOutput: {o1}\n\n---\n\nInstruction: {i2}\n"
+    "Input: {n2}\nOutput: {o2}\n\n***\n",
     "numbered headings": "### Task 1\nInstruction: {i1}\nInput: <noinput>\nOutput: {o1}\n\n### Task 2\nInstruction: "
     "{i2}\nInput: {n2}\nOutput: {o2}\n\n### 3\n",
     "input left out": "1. Instruction: {i1}\n1. Output: {o1}\n2. Instruction: {i2}\n2. Input: {n2}\n2. Output: {o2}",
@@ -90,40 +90,33 @@ def test_a_whole_reply_has_no_fault(name: str) -> None:
     assert parse_reply(shape(SHAPES[name])).faults == ()
 
 
-UNREAD_SHAPES = {
-    "headings without a colon": (
-        "### Instruction\n{i1}\n\n### Input\n<noinput>\n\n### Output\n{o1}\n\n"
-        "### Instruction\n{i2}\n\n### Input\n{n2}\n\n### Output\n{o2}",
-        "parsing.py:20: a heading needs a colon, so the whole reply is lost, and no fault is counted",
-    ),
-    "windows line ends": (
-        "###\r\n1. Instruction: {i1}\r\n1. Input: <noinput>\r\n1. Output: {o1}\r\n###\r\n"
-        "2. Instruction: {i2}\r\n2. Input: {n2}\r\n2. Output: {o2}\r\n###\r\n",
-        "parsing.py:24: '###' before CR LF stays at the end of the output",
-    ),
-    "bold around the whole line": (
-        "**1. Instruction: {i1}**\n1. Input: <noinput>\n1. Output: {o1}\n"
-        "**2. Instruction: {i2}**\n2. Input: {n2}\n2. Output: {o2}",
-        "parsing.py:19: bold opened before the label and closed after the content leaves '**' in the instruction",
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param(text, id=name, marks=pytest.mark.xfail(strict=True, reason=reason))
-        for name, (text, reason) in UNREAD_SHAPES.items()
-    ],
-)
-def test_both_tasks_are_read_from_a_shape_that_models_use(text: str) -> None:
+def test_headings_need_no_colon() -> None:
+    text = "### Instruction\n{i1}\n\n### Input\n<noinput>\n\n### Output\n{o1}\n\n"
+    text += "### Instruction\n{i2}\n\n### Input\n{n2}\n\n### Output\n{o2}"
     assert tasks_of(shape(text)) == [ONE, TWO]
 
 
-@pytest.mark.xfail(strict=True, reason="parsing.py:24: only '## Task 2' and rules go; these stay in the output before")
+def test_bold_around_a_whole_line_is_no_part_of_it() -> None:
+    text = "**1. Instruction: {i1}**\n1. Input: <noinput>\n1. Output: {o1}\n"
+    text += "**2. Instruction: {i2}**\n2. Input: {n2}\n2. Output: {o2}"
+    assert tasks_of(shape(text)) == [ONE, TWO]
+
+
+def test_windows_line_ends_are_no_part_of_a_task() -> None:
+    assert tasks_of(shape(SHAPES["as asked"]).replace("10.0.0.0/8\n", "10.0.0.0/8 ").replace("\n", "\r\n")) == [
+        ONE,
+        ParsedTask(TWO.instruction, TWO.input.replace("\n", " "), TWO.output),
+    ]
+
+
+@pytest.mark.parametrize("title", ["### Task 2", "### Task 2:", "## 2.", "###\n\n---\n###"])
+def test_a_separator_is_no_part_of_an_output(title: str) -> None:
+    assert tasks_of(f"{block(ONE)}\n\n{title}\n{block(TWO)}") == [ONE, TWO]
+
+
 @pytest.mark.parametrize(
     "title",
-    ["**Task 2**", "**Task 2:**", "Task 2:", "### Task 2:", "## Task 2: Prefixes", "###\n2.", "---\n**Task 2**"],
+    ["**Task 2**", "**Task 2:**", "Task 2:", "## Task 2: Prefixes", "###\n2.", "---\n**Task 2**"],
 )
 def test_the_title_of_the_next_task_is_no_part_of_an_output(title: str) -> None:
     assert tasks_of(f"{block(ONE)}\n\n{title}\n{block(TWO)}") == [ONE, TWO]
@@ -145,6 +138,22 @@ def test_numbers_inside_a_text_do_not_end_it(content: str) -> None:
     assert tasks_of(block(task)) == [task]
 
 
+@pytest.mark.parametrize("comment", ["# Input", "# Output:", "output: 5"])
+def test_lines_of_a_code_block_are_no_labels(comment: str) -> None:
+    task = ParsedTask("Write it.", "", f"Run\n```python\n{comment}\nprint(1)\n```")
+    assert tasks_of(block(task)) == [task]
+
+
+def test_a_heading_of_an_answer_does_not_leave_half_of_it() -> None:
+    task = ParsedTask("Write a runbook.", "", "# Runbook\nFor the NOC.\n## Instructions\nCall the peer.")
+    assert tasks_of(f"{block(task)}\n###\n{block(TWO)}") in ([task, TWO], [TWO])
+
+
+def test_text_behind_a_long_rule_is_no_separator() -> None:
+    task = ParsedTask("Print it.", "", f"first\n{'-' * 80} last")
+    assert tasks_of(block(task)) == [task]
+
+
 @pytest.mark.parametrize(
     "given_input",
     ["<noinput>", "<noinput>\n", "<NoInput>.", "noinput", "<no input>", "None", "none.", "N/A", "No input needed.", ""],
@@ -159,8 +168,9 @@ def test_an_input_that_only_begins_like_none_stays(given_input: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "###", "I am sorry, I cannot do that.", "1. 2. 3.", "\x00\ufffe\ud800"])
-def test_a_reply_without_labels_has_no_task(text: str) -> None:
-    assert tasks_of(text) == []
+def test_a_reply_without_labels_is_a_fault(text: str) -> None:
+    reply = parse_reply(text)
+    assert (reply.tasks, reply.faults) == ((), ("no_task",))
 
 
 def test_a_task_without_output_is_a_fault() -> None:
@@ -175,7 +185,7 @@ def test_a_task_without_instruction_is_a_fault() -> None:
 
 def test_a_label_twice_in_one_task_is_a_fault() -> None:
     reply = parse_reply(f"{block(ONE)}\nInput: more\n###\n{block(TWO)}")
-    assert (reply.tasks, reply.faults) == ((TWO,), ("repeated_label",))
+    assert (reply.tasks, reply.faults) == ((TWO,), ("mixed_labels",))
 
 
 def test_a_reply_cut_by_length_loses_its_last_task() -> None:
@@ -183,25 +193,15 @@ def test_a_reply_cut_by_length_loses_its_last_task() -> None:
     assert (reply.tasks, reply.faults) == ((ONE,), ("cut",))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="parsing.py:63: a reply broken off by the content filter keeps its last, half task"
-)
 def test_a_reply_broken_off_by_a_content_filter_loses_its_last_task() -> None:
     assert tasks_of(f"{block(ONE)}\n###\n{block(TWO)}", "content_filter") == [ONE]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="parsing.py:66: order is not checked; 'Input:' in an answer without an input label cuts the answer there",
-)
-def test_an_input_after_the_output_is_no_whole_task() -> None:
-    text = "Instruction: Show how int() reads a number.\nOutput: Run it and type\nInput: 5\nwhich prints 5."
-    assert tasks_of(text) == []
+def test_an_input_after_the_output_is_a_fault() -> None:
+    reply = parse_reply("Instruction: Show how int() reads a number.\nOutput: Type\nInput: 5\nwhich prints 5.")
+    assert (reply.tasks, reply.faults) == ((), ("mixed_labels",))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="parsing.py:21: IGNORECASE reads 'ı' as 'i', then the label is unknown and the input is lost"
-)
 def test_a_label_in_turkish_letters_loses_no_input() -> None:
     assert tasks_of("Instruction: a\nınput: 10.0.0.0/8\nOutput: b") != [ParsedTask("a", "", "b")]
 
@@ -312,11 +312,6 @@ def cpu_seconds(limit: float) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=TimeoutError,
-    reason="parsing.py:15,23: the patterns take quadratic time; a teacher stuck on one token hangs the run for ever",
-)
 @pytest.mark.parametrize("run", ["*", " ", "\n", "\n###"], ids=["stars", "spaces", "lines", "rules"])
 def test_a_teacher_stuck_on_one_token_does_not_hang_the_parser(run: str) -> None:
     text = f"{block(ONE)}\n{run * (120_000 // len(run))}x"

@@ -52,7 +52,7 @@ def test_a_request_is_rendered_as_in_the_golden_file() -> None:
 
 
 def test_the_packs_prompt_is_the_system_text() -> None:
-    assert [(m.role, m.content) for m in build_messages(PROMPT, SEEDS, 2)][0] == ("system", PROMPT)
+    assert next((m.role, m.content) for m in build_messages(PROMPT, SEEDS, 2)) == ("system", PROMPT)
 
 
 def test_the_examples_can_be_read_back() -> None:

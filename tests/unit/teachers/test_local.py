@@ -169,8 +169,8 @@ def test_a_reply_that_ends_by_itself_ends_by_stop(tiny_llama: Path, tmp_path: Pa
 
 def test_a_reply_ends_by_stop_beside_one_that_goes_on(tiny_llama: Path, tmp_path: Path) -> None:
     teacher = local_teacher(stopping_after(tiny_llama, tmp_path / "llama", BATCH[0], 1), temperature=0.0)
-    ended, longer = ask(teacher, [BATCH[0], BATCH[2]])
-    assert (ended.finish_reason, ended.usage.completion_tokens) == ("stop", 1)
+    ended, longer = ask(teacher, [BATCH[0], BATCH[1]])
+    assert (ended.finish_reason, ended.text, ended.usage.completion_tokens) == ("stop", "", 1)
     assert longer.usage.completion_tokens > 1
 
 
@@ -222,17 +222,19 @@ def test_the_loop_stays_awake_while_the_teacher_decodes(tiny_llama: Path) -> Non
     assert asyncio.run(watch())
 
 
-@pytest.mark.xfail(strict=True, reason="top_k 50, transformers' default, is applied although nothing asks for it")
 def test_sampling_leaves_no_token_out_that_the_config_does_not_exclude(tiny_llama: Path, tmp_path: Path) -> None:
     flat = shutil.copytree(tiny_llama, tmp_path / "flat")
     model = AutoModelForCausalLM.from_pretrained(flat)
-    # All logits are equal: every token is as likely as any other, and none is among "the 50 likeliest".
-    torch.nn.init.zeros_(model.lm_head.weight)
+    # One embedding for all tokens, and hardly any weight on the logits: at every place the same distribution, all but
+    # uniform over the whole vocabulary.
+    torch.nn.init.ones_(model.model.embed_tokens.weight)
+    model.lm_head.weight.data *= 1e-3
     model.save_pretrained(flat)
     tokenizer = AutoTokenizer.from_pretrained(flat)
-    replies = ask(local_teacher(flat, max_tokens=60), [request(index, "A") for index in range(32)])
+    replies = ask(local_teacher(flat, max_tokens=100), [request(index, "A") for index in range(32)])
+    # About 50 under a limit of 50, about 240 without one (some of the 298 are parts of characters).
     seen = {token for reply in replies for token in tokenizer(reply.text)["input_ids"]}
-    assert len(seen) > 100
+    assert len(seen) > 150
 
 
 def test_the_teachers_name_is_the_models(tiny_llama: Path, greedy: LocalTeacher) -> None:
