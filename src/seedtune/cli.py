@@ -91,9 +91,13 @@ def generate(
     if num_instructions_to_generate is not None:
         overrides.append(f"generate.num_instructions={num_instructions_to_generate}")
     if model_name is not None:
-        local = model_name == "embedded" or Path(model_name).is_dir()
-        overrides.append(f"generate.teacher.type={'local' if local else 'openai'}")
-        overrides.append(f"generate.teacher.model={json.dumps(model_name)}")
+        kind = "local" if model_name == "embedded" or Path(model_name).is_dir() else "openai"
+        name = json.dumps(model_name)
+        if _load(config, overrides).generate.teacher.type == kind:
+            overrides.append(f"generate.teacher.model={name}")
+        else:
+            # Settings of the other kind of teacher have no meaning for this one.
+            overrides.append(f"generate.teacher={{type: {kind}, model: {name}}}")
     _run_stages(_load(config, overrides), "generate")
     return 0
 

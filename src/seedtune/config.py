@@ -7,17 +7,42 @@ whatever this tree does not name passes to TRL through ``train.trainer_args``.
 import difflib
 import re
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from seedtune.errors import ConfigError
 
 
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # "~somebody" whom this machine does not know is a path like any other.
+        return path
+
+
+UserPath = Annotated[Path, AfterValidator(_expanded)]
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # Infinity is no sensible setting of ours, but may be one of trainer_args: written as it is, not as null.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_section_is_default(cls, value: Any) -> Any:
+        """YAML reads a section whose every line is commented out as null."""
+        if not isinstance(value, dict):
+            return value
+        sections = {key for key, field in cls.model_fields.items() if isinstance(field.default, BaseModel)}
+        tree = cast("dict[str, Any]", value)
+        return {key: child for key, child in tree.items() if child is not None or key not in sections}
 
 
 class ModelConfig(_Section):
@@ -29,7 +54,7 @@ class ModelConfig(_Section):
     """Branch, tag or commit of a hub model."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Weights in memory; ``auto`` is bfloat16 on a GPU that has it and float32 elsewhere."""
-    chat_template: Path | None = None
+    chat_template: UserPath | None = None
     """A Jinja file, for a tokenizer that carries no chat template of its own."""
     trust_remote_code: bool = False
     """Run code that comes with a hub model. Only for publishers you trust."""
@@ -58,6 +83,12 @@ class Prices(_Section):
     currency: str = "USD"
     as_of: str
     """The day you read the price, e.g. 2026-11-01."""
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _as_written(cls, value: object) -> object:
+        """YAML reads a day without quotes as a date."""
+        return value.isoformat() if isinstance(value, date) else value
 
 
 class OpenAITeacherConfig(_Section):
@@ -140,6 +171,12 @@ class GenerateConfig(_Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _some_length_fits(self) -> Self:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words is {self.min_words} and max_words {self.max_words}: no instruction fits both")
+        return self
+
 
 class LoraConfig(_Section):
     """The adapter. Effective scale is alpha / r."""
@@ -168,7 +205,7 @@ class TrainConfig(_Section):
 
     include_seeds: bool = True
     """Train on the packs' seed tasks too, not only on what was generated."""
-    data: tuple[Path, ...] = ()
+    data: tuple[UserPath, ...] = ()
     """More examples: JSON Lines of instruction, input and output. With these, nothing need have been generated."""
     epochs: float = Field(default=3, gt=0)
     max_steps: int | None = Field(default=None, ge=1)
@@ -224,9 +261,9 @@ class Config(_Section):
     """The run's folder below ``runs_dir``."""
     domain: str = "bgp"
     """A shipped domain's name, or the path of a domain folder."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     """Everything random in the run follows from it."""
-    runs_dir: Path = Path("runs")
+    runs_dir: UserPath = Path("runs")
     model: ModelConfig = ModelConfig()
     generate: GenerateConfig = GenerateConfig()
     train: TrainConfig = TrainConfig()
@@ -262,7 +299,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
             raise ConfigError(f"{path}: the config cannot be read: {reason}") from problem
     tree, lines = _parse_yaml(text, str(path or "config"))
     if path is not None:
-        tree.setdefault("name", re.sub(r"[^A-Za-z0-9._-]", "-", path.stem))
+        tree.setdefault("name", re.sub(r"[^A-Za-z0-9._-]", "-", path.stem).lstrip("._-") or "run")
     for override in overrides:
         _apply(tree, override)
     try:
@@ -272,50 +309,66 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
 
 
 _Location = tuple[str, ...]
+_TEXTS: tuple[object, ...] = (str, str | None, Path)
 
 
 def _parse_yaml(text: str, source: str) -> tuple[dict[str, Any], dict[_Location, int]]:
     """The tree, and the line of each key."""
     try:
         tree = yaml.safe_load(text)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines = _lines_of_keys(yaml.compose(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as problem:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 0
         raise ConfigError(f"{source}:{line}: not valid YAML: {problem.problem}") from problem
-    except yaml.YAMLError as problem:
+    except RecursionError as problem:
+        raise ConfigError(f"{source}: not valid YAML: nested too deeply, or an alias of itself") from problem
+    except (yaml.YAMLError, ValueError) as problem:  # ValueError: a date or number that there is not
         raise ConfigError(f"{source}: not valid YAML: {problem}") from problem
     if tree is None:
         return {}, {}
     if not isinstance(tree, dict):
         raise ConfigError(f"{source}:1: expected keys and values, such as 'domain: bgp'")
+    return cast("dict[str, Any]", tree), lines
+
+
+def _lines_of_keys(root: yaml.Node | None) -> dict[_Location, int]:
+    """The line of each key. A key that stands twice, of which YAML would take the last in silence, is an error."""
     lines: dict[_Location, int] = {}
 
     def walk(node: yaml.Node | None, place: _Location) -> None:
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                lines[*place, str(key.value)] = key.start_mark.line + 1
-                walk(value, (*place, str(key.value)))
+                here, line = (*place, str(key.value)), key.start_mark.line + 1
+                if here in lines:
+                    twice = f"'{'.'.join(here)}' stands in line {lines[here]} already"
+                    raise yaml.MarkedYAMLError(problem=twice, problem_mark=key.start_mark)
+                lines[here] = line
+                walk(value, here)
 
     walk(root, ())
-    return cast("dict[str, Any]", tree), lines
+    return lines
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
-    """Set one ``a.b=value``; the value is read as YAML."""
-    key, equals, value = override.partition("=")
+    """Set one ``a.b=value``; the value is read as YAML, and where the schema has a text, ``7`` and ``no`` are words."""
+    key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise ConfigError(f"--set {override}: expected section.key=value, such as --set train.lora.r=32")
     node = tree
     for part in parts[:-1]:
-        child = node.setdefault(part, {})
-        if not isinstance(child, dict):
+        if node.get(part) is None:
+            node[part] = {}
+        if not isinstance(node[part], dict):
             raise ConfigError(f"--set {override}: {part} is a value, not a section")
-        node = cast("dict[str, Any]", child)
+        node = cast("dict[str, Any]", node[part])
     try:
-        node[parts[-1]] = yaml.safe_load(value)
-    except yaml.YAMLError as problem:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise ConfigError(f"--set {override}: the value is not valid YAML") from problem
+    field = _fields_at(tuple(parts[:-1]), tree).get(parts[-1])
+    is_text = field is not None and field.annotation in _TEXTS
+    node[parts[-1]] = text.strip() if is_text and isinstance(value, bool | int | float | date) else value
 
 
 def _explain(
@@ -332,16 +385,29 @@ def _explain(
         place = _in_file(tuple(str(part) for part in found["loc"]), tree)
         dotted = ".".join(place) or "config"
         line = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), None)
-        from_option = any(o.partition("=")[0].strip() == dotted for o in overrides)
-        where = f"--set {dotted}" if from_option else f"{source}:{line}" if line else source
+        option = _option_of(place, lines, overrides)
+        where = f"--set {option}" if option else f"{source}:{line}" if line else source
         if found["type"] == "extra_forbidden":
-            known = _keys_at(place[:-1], tree)
+            known = list(_fields_at(place[:-1], tree))
             near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
             findings.append(f"{where}: unknown key '{dotted}'; {hint}")
+        elif found["type"] == "union_tag_not_found":
+            findings.append(f"{where}: {dotted}: needs a type: openai or local")
         else:
             findings.append(f"{where}: {dotted}: {found['msg'].removeprefix('Value error, ')}")
     return "\n".join(findings)
+
+
+def _option_of(place: _Location, lines: dict[_Location, int], overrides: Sequence[str]) -> str | None:
+    """The key of the last override that set this place, a section around it, or something in a section it made."""
+    for override in reversed(overrides):
+        key = override.partition("=")[0].strip()
+        parts = tuple(key.split("."))
+        inside, around = place[: len(parts)] == parts, parts[: len(place)] == place
+        if inside or (around and place not in lines):
+            return key
+    return None
 
 
 def _in_file(place: _Location, tree: object) -> _Location:
@@ -356,8 +422,8 @@ def _in_file(place: _Location, tree: object) -> _Location:
     return tuple(kept)
 
 
-def _keys_at(place: _Location, tree: dict[str, Any]) -> list[str]:
-    """The keys that the schema knows at a place of the tree."""
+def _fields_at(place: _Location, tree: dict[str, Any]) -> dict[str, FieldInfo]:
+    """The fields that the schema knows at a place of the tree; none where it has no section."""
     section: type[BaseModel] = Config
     node: Any = tree
     for part in place:
@@ -366,7 +432,10 @@ def _keys_at(place: _Location, tree: dict[str, Any]) -> list[str]:
             kind = cast("dict[str, Any]", node).get("type", "local") if isinstance(node, dict) else "local"
             section = OpenAITeacherConfig if kind == "openai" else LocalTeacherConfig
             continue
-        annotation = section.model_fields[part].annotation
+        annotation = section.model_fields[part].annotation if part in section.model_fields else None
         options = [annotation, *getattr(annotation, "__args__", ())]
-        section = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), section)
-    return list(section.model_fields)
+        found = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+        if found is None:
+            return {}
+        section = found
+    return section.model_fields

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+import unicodedata
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -16,9 +17,9 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +58,22 @@ def set_up_logging(verbose: bool = False) -> None:
 
 def printable(text: str) -> str:
     """``text`` with every control character but newline and tab shown as an escape (terminal attacks stay words)."""
-    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if _harmless(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _harmless(character: str) -> bool:
+    # str.isprintable() is false for every space but the ASCII one; "Zs" are spaces, not line or paragraph separators.
+    return character in "\n\t" or character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _plain(text: str) -> Text:
+    """``text`` letter for letter: in a ``Text``, rich reads neither markup nor ``:emoji:``."""
+    return Text(printable(text))
 
 
 def say(text: str = "") -> None:
     """A line of result on standard output."""
-    _out.print(escape(printable(text)))
+    _out.print(_plain(text))
 
 
 def say_raw(text: str) -> None:
@@ -73,17 +84,17 @@ def say_raw(text: str) -> None:
 
 def complain(text: str) -> None:
     """An error line on standard error."""
-    _err.print(f"[bold red]error[/] {escape(printable(text))}")
+    _err.print(Text.assemble(("error", "bold red"), " ", _plain(text)))
 
 
 def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """A table on standard output; columns whose cells all look like numbers are set to the right."""
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    table = Table(title=_plain(title), title_justify="left", title_style="bold")
     for index, name in enumerate(columns):
         numeric = all(row[index][:1].isdigit() or row[index][:1] in "-+" for row in rows if row[index])
-        table.add_column(escape(name), justify="right" if numeric and rows else "left", overflow="fold")
+        table.add_column(_plain(name), justify="right" if numeric and rows else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(printable(cell)) for cell in row))
+        table.add_row(*(_plain(cell) for cell in row))
     _out.print(table)
 
 
@@ -108,7 +119,7 @@ def progress(label: str, total: float) -> Generator[Advance]:
         gained = done - first[0]
         if gained <= 0 or elapsed <= 0:
             return ""
-        left = (total - done) * elapsed / gained
+        left = max(0.0, total - done) * elapsed / gained
         return f"{gained / elapsed:.2g}/s, {_clock(left)} left"
 
     if _err.is_terminal:
@@ -142,14 +153,14 @@ def progress(label: str, total: float) -> Generator[Advance]:
 
 
 def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def duration(seconds: float) -> str:
     """``95.2`` -> ``1:35``; under a minute in seconds with one decimal."""
-    return f"{seconds:.1f} s" if seconds < 60 else _clock(seconds)
+    return f"{seconds:.1f} s" if round(seconds, 1) < 60 else _clock(seconds)
 
 
 def relative(path: Path) -> str:

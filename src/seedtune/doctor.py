@@ -5,6 +5,7 @@ Not covered: whether a hub token may write to a given repository; only that it i
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
+
+from pydantic import BaseModel, ValidationError
 
 from seedtune import console, models
 from seedtune.config import Config, LocalTeacherConfig, OpenAITeacherConfig
@@ -25,6 +28,14 @@ _EXTRAS = {
 _WAIT_S = 10.0
 _GIB = 1024**3
 _SYMBOLS = {"ok": "ok  ", "missing": "MISS", "note": "note"}
+
+
+class _Listed(BaseModel):
+    id: str
+
+
+class _Models(BaseModel):
+    data: list[_Listed]
 
 
 @dataclass(frozen=True)
@@ -56,8 +67,11 @@ def check_run(config: Config) -> list[Check]:
     """Everything that one config needs."""
     checks = [*_python(), _extra("train", needed=True), *_device(), _domain(config)]
     teacher = config.generate.teacher
-    names = {config.model.name, teacher.model} if isinstance(teacher, LocalTeacherConfig) else {config.model.name}
-    checks += [_model(name) for name in sorted(names)]
+    settings = {config.model.name: "model.name"}
+    if isinstance(teacher, LocalTeacherConfig):
+        settings.setdefault(teacher.model, "teacher.model")
+    checks += [_model(name, setting) for name, setting in sorted(settings.items())]
+    checks += _files(config)
     if isinstance(teacher, OpenAITeacherConfig):
         checks.append(_endpoint(teacher, needed=True))
     parent = next(path for path in (config.run_dir, *config.run_dir.resolve().parents) if path.exists())
@@ -127,29 +141,42 @@ def _embedded(needed: bool) -> Check:
     return Check("embedded model", "missing" if needed else "note", "not installed", mend)
 
 
-def _model(name: str) -> Check:
+def _files(config: Config) -> Iterator[Check]:
+    """The files that the config names."""
+    template = [config.model.chat_template] if config.model.chat_template else []
+    for setting, paths in (("model.chat_template", template), ("train.data", config.train.data)):
+        for path in paths:
+            if path.is_file():
+                yield Check(setting, "ok", str(path))
+            else:
+                yield Check(setting, "missing", f"{path}: there is no such file", f"set {setting} to a file")
+
+
+def _model(name: str, setting: str) -> Check:
     if name == models.EMBEDDED:
         return _embedded(needed=True)
     try:
         source = models.model_source(name)
     except SeedtuneError as problem:
-        return Check(f"model {name}", "missing", str(problem).splitlines()[0], "set model.name to a hub id or a folder")
+        return Check(f"model {name}", "missing", str(problem).splitlines()[0], f"set {setting} to a hub id or a folder")
     if Path(source).is_dir():
         return Check(f"model {name}", "ok", "a local folder")
-    return _hub_model(name) if _installed("huggingface_hub") else _extra("train", needed=True)
+    return _hub_model(name, setting) if _installed("huggingface_hub") else _extra("train", needed=True)
 
 
-def _hub_model(name: str) -> Check:
+def _hub_model(name: str, setting: str) -> Check:
     from huggingface_hub import errors, model_info, try_to_load_from_cache
 
-    if isinstance(try_to_load_from_cache(name, "config.json"), str):
-        return Check(f"model {name}", "ok", "in the hub's local cache")
     try:
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+            return Check(f"model {name}", "ok", "in the hub's local cache")
         found = model_info(name, timeout=_WAIT_S)
+    except errors.HFValidationError as problem:
+        return Check(f"model {name}", "missing", _line(problem), f"set {setting} to a hub id or a folder")
     except errors.GatedRepoError:
         return Check(f"model {name}", "missing", "gated", "accept its licence on its hub page and set HF_TOKEN")
     except errors.RepositoryNotFoundError:
-        return Check(f"model {name}", "missing", "the hub knows no such model", "check model.name, or set HF_TOKEN")
+        return Check(f"model {name}", "missing", "the hub knows no such model", f"check {setting}, or set HF_TOKEN")
     except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as problem:
         mend = "connect to the hub, or use 'embedded' or a local folder"
         return Check(f"model {name}", "missing", f"the hub cannot be reached: {_line(problem)}", mend)
@@ -163,19 +190,27 @@ def _endpoint(teacher: OpenAITeacherConfig, needed: bool) -> Check:
     import openai
 
     what, absent = "teacher endpoint", "missing" if needed else "note"
-    key = os.environ.get(teacher.api_key_env)
+    key = os.environ.get(teacher.api_key_env, "").strip()
     base_url = teacher.base_url or os.environ.get("OPENAI_BASE_URL")
     if not key and not base_url:
         mend = f"export {teacher.api_key_env}=..., or set OPENAI_BASE_URL for an endpoint of your own"
         return Check(what, absent, "no key and no address", mend)
+    if key and not re.fullmatch(r"[!-~]+", key):
+        detail = "the key holds a line end, a space or another character that cannot be sent"
+        return Check(what, absent, detail, f"set {teacher.api_key_env} again")
     client = openai.OpenAI(api_key=key or "none", base_url=base_url, timeout=_WAIT_S, max_retries=0)
-    where = str(client.base_url)
+    where = str(client.base_url.copy_with(userinfo=b""))  # there may be a password in it
     try:
-        known = [model.id for model in client.models.list().data]
+        # The text, not what the SDK makes of it: that fails in many ways on a web page or on "data": null.
+        answer = client.models.with_raw_response.list().text
+        known = [model.id for model in _Models.model_validate_json(answer).data]
     except openai.APIStatusError as problem:
         if problem.status_code in (401, 403):
             return Check(what, absent, f"{where} refuses the key ({problem.status_code})", f"set {teacher.api_key_env}")
         return Check(what, "note", f"{where} answers, but lists no models ({problem.status_code})")
+    except ValidationError:
+        mend = "most addresses end in /v1: see teacher.base_url or OPENAI_BASE_URL"
+        return Check(what, "note", f"{where} answers, but not with a list of models", mend)
     except (openai.OpenAIError, ValueError) as problem:
         return Check(
             what, absent, f"{where} cannot be reached: {_line(problem)}", "set teacher.base_url or OPENAI_BASE_URL"

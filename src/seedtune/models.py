@@ -17,6 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateError, TemplateSyntaxError
+
 from seedtune.config import ModelConfig
 from seedtune.errors import ModelError
 
@@ -124,8 +126,11 @@ def model_source(name: str) -> str:
 
 
 def public_name(name: str) -> str:
-    """The name that others can load the model by: the embedded one's hub id; a hub id or a folder as it is."""
-    return EMBEDDED_HUB_ID if name == EMBEDDED else name
+    """How a card or a report names a model: the embedded one by its hub id, a local folder by its last part."""
+    if name == EMBEDDED:
+        return EMBEDDED_HUB_ID
+    path = Path(name).expanduser()
+    return path.resolve().name if path.is_dir() else name
 
 
 def pick_device() -> "torch.device":
@@ -165,14 +170,14 @@ def load_tokenizer(config: ModelConfig) -> "PreTrainedTokenizerFast":
     """The model's tokenizer, with a chat template and a padding token.
 
     Raises:
-        ModelError: no such model, or it has no chat template and the config names none.
+        ModelError: no such model, or it has no chat template and the config names none, or the template is broken.
     """
     try:
         from transformers import AutoTokenizer
     except ImportError as problem:
         raise ModelError(_NEEDS_TRAIN) from problem
     source = model_source(config.name)
-    with _explained(config.name), _quiet():
+    with _explained(config.name, source), _quiet():
         tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(
             source, revision=config.revision, trust_remote_code=config.trust_remote_code
         )
@@ -181,16 +186,33 @@ def load_tokenizer(config: ModelConfig) -> "PreTrainedTokenizerFast":
             tokenizer.chat_template = config.chat_template.read_text(encoding="utf-8")
         except OSError as problem:
             raise ModelError(f"model.chat_template: {config.chat_template}: {problem.strerror}") from problem
+        except UnicodeDecodeError as problem:
+            raise ModelError(
+                f"model.chat_template: {config.chat_template}: is not UTF-8; save it as UTF-8"
+            ) from problem
     if not tokenizer.chat_template:
         raise ModelError(
             f"{config.name}: its tokenizer has no chat template (a base model?); "
             "use the instruct model, or set model.chat_template to a Jinja file"
         )
+    _check_template(tokenizer, config)
     if tokenizer.eos_token is None:
         raise ModelError(f"{config.name}: its tokenizer has no end-of-sequence token")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _check_template(tokenizer: "PreTrainedTokenizerFast", config: ModelConfig) -> None:
+    """Render one turn, so that a template that is no Jinja is found here and not in the middle of a stage."""
+    try:
+        tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False)
+    except TemplateSyntaxError as problem:
+        place = config.chat_template or f"that of {config.name}"
+        raise ModelError(f"model.chat_template: {place}: line {problem.lineno}: {problem.message}") from problem
+    except TemplateError:
+        # The template refuses this chat, perhaps for want of a system turn; it may take those that a stage renders.
+        return
 
 
 def load_model(config: ModelConfig, training: bool = False) -> "PreTrainedModel":
@@ -205,7 +227,7 @@ def load_model(config: ModelConfig, training: bool = False) -> "PreTrainedModel"
     except ImportError as problem:
         raise ModelError(_NEEDS_TRAIN) from problem
     source = model_source(config.name)
-    with _explained(config.name), _quiet():
+    with _explained(config.name, source), _quiet():
         try:
             model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
                 source,
@@ -221,9 +243,15 @@ def load_model(config: ModelConfig, training: bool = False) -> "PreTrainedModel"
 
 
 @contextlib.contextmanager
-def _explained(name: str) -> Generator[None]:
-    """Turn the hub's and transformers' errors into one that says what to do."""
+def _explained(name: str, source: str) -> Generator[None]:
+    """Turn the hub's and transformers' errors into one that says what to do.
+
+    Args:
+        name: The model's name in the config.
+        source: What :func:`model_source` made of it.
+    """
     from huggingface_hub import errors as hub
+    from safetensors import SafetensorError
 
     try:
         yield
@@ -238,11 +266,11 @@ def _explained(name: str) -> Generator[None]:
         if isinstance(cause, hub.RepositoryNotFoundError):
             raise ModelError(f"{name}: the hub knows no such model (or it is private: set HF_TOKEN)") from problem
         offline = " HF_HUB_OFFLINE is set." if os.environ.get("HF_HUB_OFFLINE") else ""
+        hint = f"{offline}\nIs the name right, and the hub reachable? 'embedded' needs no network"
         raise ModelError(
-            f"{name}: cannot be loaded: {str(problem).splitlines()[0]}{offline}\n"
-            "Is the name right, and the hub reachable? 'embedded' needs no network"
+            f"{name}: cannot be loaded: {str(problem).splitlines()[0]}{'' if Path(source).is_dir() else hint}"
         ) from problem
-    except (ValueError, RuntimeError) as problem:
+    except (ValueError, RuntimeError, SafetensorError) as problem:
         if isinstance(problem, ModelError):
             raise
         raise ModelError(f"{name}: cannot be loaded: {str(problem).splitlines()[0]}") from problem

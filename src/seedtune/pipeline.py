@@ -3,11 +3,13 @@
 Each stage is skipped when it is done and goes on where it was broken off.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from seedtune import runs
 from seedtune.config import Config
 from seedtune.domains import load_domain
+from seedtune.errors import SeedtuneError
 from seedtune.evaluate.stage import run_evaluate
 from seedtune.generate.stage import run_generate
 from seedtune.report import REPORT, write_report
@@ -30,8 +32,11 @@ def run_stages(config: Config, stages: tuple[str, ...] = tuple(STAGES)) -> Path:
         try:
             for stage in stages:
                 STAGES[stage](run, domain)
-        finally:
+        except BaseException:
             # A run that stopped is worth a look too; one that never began is not.
             if run.manifest["stages"]:
-                write_report(run)
+                with suppress(SeedtuneError):
+                    write_report(run)
+            raise
+        write_report(run)
     return run.path / REPORT

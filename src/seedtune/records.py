@@ -26,7 +26,15 @@ def _writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("string should have at least 1 character that is not white space")
+    return text
+
+
 Text = Annotated[str, AfterValidator(_writable)]
+# Not min_length: with it, pydantic refuses a lone surrogate before _writable can replace it.
+FilledText = Annotated[Text, AfterValidator(_not_blank)]
 
 
 def content_id(*parts: object) -> str:
@@ -44,11 +52,11 @@ class Record(BaseModel):
 class Task(Record):
     """An instruction with its input and output: what seed tasks and generated candidates share."""
 
-    instruction: Text = Field(min_length=1)
+    instruction: FilledText
     """What is asked; stands alone."""
     input: Text = ""
     """Material the instruction works on; empty where it needs none."""
-    output: Text = Field(min_length=1)
+    output: FilledText
     """The complete answer."""
 
     @cached_property
@@ -65,9 +73,9 @@ class Task(Record):
 class SeedTask(Task):
     """A task written by a person, one line of a pack's seed file."""
 
-    topic: str = ""
+    topic: Text = ""
     """One of the domain's topics."""
-    citations: tuple[str, ...] = ()
+    citations: tuple[Text, ...] = ()
     """Sources of the answer, e.g. ``RFC 4271, Section 9.1.2.2``."""
 
 
@@ -110,7 +118,7 @@ class Reply(Record):
 
     index: int
     text: Text = ""
-    finish_reason: str = "stop"
+    finish_reason: Text = "stop"
     """``stop``, ``length`` (cut off), ``content_filter``, or ``error``: refused for good, see ``error``."""
     usage: Usage
     error: Text = ""
@@ -135,7 +143,7 @@ class Verdict(Record):
     candidate: Candidate
     kept: bool
     reason: str = ""
-    detail: str = ""
+    detail: Text = ""
     """What triggered the reason: the word, the count, the nearest neighbour."""
     similarity: float = 0.0
     """Highest ROUGE-L F against the pool at the time, 0..1."""
@@ -146,13 +154,13 @@ class Verdict(Record):
 class EvalItem(Record):
     """A question with fixed options, exactly one of them right."""
 
-    question: Text = Field(min_length=1)
-    options: tuple[Text, ...] = Field(min_length=2, max_length=10)
+    question: FilledText
+    options: tuple[FilledText, ...] = Field(min_length=2, max_length=10)
     answer: Text
     """The right option, letter for letter."""
-    topic: str = ""
+    topic: Text = ""
     level: int = Field(default=1, ge=1, le=3)
-    citation: str = ""
+    citation: Text = ""
     """The one source that decides the answer, e.g. ``RFC 4271, Section 9.1.2.2``."""
     rationale: Text = ""
 
@@ -178,11 +186,11 @@ class EvalItem(Record):
 class TrueFalseItem(Record):
     """A statement to be judged, as it stands in a domain's file."""
 
-    statement: Text = Field(min_length=1)
+    statement: FilledText
     answer: StrictBool
-    topic: str = ""
+    topic: Text = ""
     level: int = Field(default=1, ge=1, le=3)
-    citation: str = ""
+    citation: Text = ""
     rationale: Text = ""
 
     def as_choice(self) -> EvalItem:
@@ -220,10 +228,13 @@ R = TypeVar("R", bound=BaseModel)
 
 def validation_message(error: ValidationError) -> str:
     """Pydantic's findings in one line: ``output: field required; foo: extra inputs are not permitted``."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in found['loc']) or 'record'}: {found['msg'].lower()}"
-        for found in error.errors(include_url=False)
-    )
+    findings: list[str] = []
+    for found in error.errors(include_url=False):
+        place = ".".join(str(part) for part in found["loc"]) or "record"
+        # Only the first letter is lowered: the rest may quote the file.
+        message = found["msg"].removeprefix("Value error, ")
+        findings.append(f"{place}: {message[:1].lower()}{message[1:]}")
+    return "; ".join(findings)
 
 
 def read_json_lines(path: Path, error: type[SeedtuneError] = DataError) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -235,7 +246,8 @@ def read_json_lines(path: Path, error: type[SeedtuneError] = DataError) -> Itera
     """
     try:
         # Only "\n" ends a line: JSON may hold the other characters that str.splitlines breaks at.
-        lines = path.read_text(encoding="utf-8").split("\n")
+        # Notepad and Excel begin a file with a byte order mark, which "utf-8-sig" takes off.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as problem:
         raise error(f"{path}: cannot be read: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
@@ -247,6 +259,8 @@ def read_json_lines(path: Path, error: type[SeedtuneError] = DataError) -> Itera
             value = json.loads(line)
         except json.JSONDecodeError as problem:
             raise error(f"{path}:{number}: not valid JSON at column {problem.colno}: {problem.msg}") from problem
+        except (ValueError, RecursionError) as problem:  # a number of thousands of digits, brackets without end
+            raise error(f"{path}:{number}: JSON that cannot be read: {problem}") from problem
         if not isinstance(value, dict):
             raise error(f'{path}:{number}: expected one JSON object a line, such as {{"instruction": ...}}')
         yield number, value

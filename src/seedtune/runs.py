@@ -26,13 +26,14 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seedtune.config import Config
 from seedtune.errors import RunError
-from seedtune.records import content_id, file_sha256, write_atomic
+from seedtune.records import content_id, file_sha256, validation_message, write_atomic
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,12 @@ _PACKAGES = (
     "numpy",
 )
 _MIN_FREE_BYTES = 64 * 1024**2
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    stages: dict[str, dict[str, Any]]
 
 
 class Run:
@@ -87,15 +94,19 @@ class Run:
         return dict(self.stage(name).get("outputs", {}))
 
     def set_aside_if_other(self, name: StageName, fingerprint: str) -> None:
-        """Move a stage's folder away if it was made for another fingerprint."""
-        stage, folder = self.stage(name), self.path / name
-        if stage.get("fingerprint", fingerprint) == fingerprint or not folder.exists():
+        """Move a stage's folder away unless it was made for this fingerprint, and forget what the manifest says of it.
+
+        A folder that the manifest does not know was made for nobody knows what, so it goes as well.
+        """
+        folder = self.path / name
+        if self.stage(name).get("fingerprint") == fingerprint:
             return
-        number = next(n for n in range(1, 10_000) if not (self.path / f"{name}.{n}").exists())
-        folder.rename(self.path / f"{name}.{number}")
-        logger.info("config or inputs of %s changed: what it made before is now in %s.%d", name, name, number)
-        self._manifest["stages"].pop(name)
-        self._write()
+        if folder.exists():
+            number = next(n for n in range(1, 10_000) if not (self.path / f"{name}.{n}").exists())
+            folder.rename(self.path / f"{name}.{number}")
+            logger.info("%s held work for another config or other inputs: it is now in %s.%d", name, name, number)
+        if self._manifest["stages"].pop(name, None) is not None:
+            self._write()
 
     @contextmanager
     def working(self, name: StageName, fingerprint: str) -> Generator[Callable[[Sequence[Path], dict[str, Any]], None]]:
@@ -107,21 +118,20 @@ class Run:
         # Not before: a config that does not fit what is here must not replace the one that does.
         write_atomic(self.path / "config.yaml", dump_config(self.config))
         spent, start = float(stage.get("seconds", 0.0)), time.monotonic()
+        # Outputs and numbers of the session before are not this one's.
+        begun = {"fingerprint": fingerprint, "sessions": stage.get("sessions", 0) + 1}
         finished: dict[str, Any] = {}
 
         def done(outputs: Sequence[Path], numbers: dict[str, Any]) -> None:
             digests = {str(path.relative_to(self.path)): file_sha256(path) for path in outputs}
             finished.update(state="done", outputs=digests, numbers=numbers)
 
-        self._record(
-            name, {**stage, "state": "running", "fingerprint": fingerprint, "sessions": stage.get("sessions", 0) + 1}
-        )
+        self._record(name, {**begun, "state": "running", "seconds": spent})
         try:
             yield done
         finally:
             seconds = round(spent + time.monotonic() - start, 2)
-            state = finished or {"state": "stopped"}
-            self._record(name, {**self.stage(name), "seconds": seconds, **state})
+            self._record(name, {**begun, "state": "stopped", "seconds": seconds, **finished})
 
     def _record(self, name: StageName, stage: dict[str, Any]) -> None:
         self._manifest["stages"][name] = stage
@@ -196,13 +206,14 @@ def fingerprint(*parts: object) -> str:
 def _read_manifest(path: Path) -> dict[str, Any] | None:
     try:
         value: object = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        return _Manifest.model_validate(value).model_dump()
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as problem:
+        reason = validation_message(problem) if isinstance(problem, ValidationError) else problem
         raise RunError(
-            f"{path / 'manifest.json'}: cannot be read ({problem}); restore it or use another name"
+            f"{path / 'manifest.json'}: cannot be read ({reason}); restore it or use another name"
         ) from problem
-    return cast("dict[str, Any]", value)
 
 
 def _environment() -> dict[str, Any]:

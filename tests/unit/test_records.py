@@ -124,30 +124,11 @@ def test_prompt_holds_the_input_only_where_there_is_one() -> None:
         lambda: Answer(
             item="x", suite="s", method="generate", model="base", choice=None, correct=False, text=SURROGATE
         ),
-        pytest.param(
-            lambda: SeedTask(instruction=SURROGATE, output=SURROGATE),
-            marks=pytest.mark.xfail(
-                strict=True, reason="records.py:29: min_length makes pydantic refuse before _writable can replace"
-            ),
-        ),
-        pytest.param(
-            lambda: item(question=SURROGATE),
-            marks=pytest.mark.xfail(strict=True, reason="records.py:29: as above, EvalItem.question"),
-        ),
-        pytest.param(
-            lambda: SeedTask(instruction="i", output="o", topic=SURROGATE, citations=(SURROGATE,)),
-            marks=pytest.mark.xfail(strict=True, reason="records.py:68: topic and citations are str, not Text"),
-        ),
-        pytest.param(
-            lambda: Reply(index=0, finish_reason=SURROGATE, usage=NO_TOKENS),
-            marks=pytest.mark.xfail(
-                strict=True, reason="records.py:113: finish_reason is the endpoint's, str not Text"
-            ),
-        ),
-        pytest.param(
-            lambda: Verdict(candidate=candidate(), kept=False, reason="r", detail=SURROGATE),
-            marks=pytest.mark.xfail(strict=True, reason="records.py:138: detail is str, not Text"),
-        ),
+        lambda: SeedTask(instruction=SURROGATE, output=SURROGATE),
+        lambda: item(question=SURROGATE),
+        lambda: SeedTask(instruction="i", output="o", topic=SURROGATE, citations=(SURROGATE,)),
+        lambda: Reply(index=0, finish_reason=SURROGATE, usage=NO_TOKENS),
+        lambda: Verdict(candidate=candidate(), kept=False, reason="r", detail=SURROGATE),
     ],
     ids=[
         "candidate",
@@ -190,10 +171,6 @@ def test_item_refuses_two_options_that_are_the_same() -> None:
         item(options=("no", "no"))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="records.py:150: an empty option loads, and evaluate/stage.py:155 then divides by its length, 0 bytes",
-)
 def test_item_refuses_an_empty_option() -> None:
     with pytest.raises(ValidationError):
         item(options=("", "no"))
@@ -211,7 +188,6 @@ def test_a_statement_is_judged_by_a_boolean_only(answer: object) -> None:
         TrueFalseItem.model_validate({"statement": "s", "answer": answer})
 
 
-@pytest.mark.xfail(strict=True, reason="records.py:47: min_length=1 lets white space alone pass as an instruction")
 def test_a_seed_of_white_space_alone_is_refused() -> None:
     with pytest.raises(ValidationError):
         SeedTask(instruction=" \n", output="o")
@@ -251,7 +227,6 @@ def test_windows_line_ends_are_read(tmp_path: Path) -> None:
     assert [value["a"] for _, value in read_json_lines(tmp_path / "t.jsonl")] == [1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="records.py:238: read as utf-8, so a BOM (Notepad, Excel) is 'not valid JSON'")
 def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\n')
     assert list(read_json_lines(tmp_path / "t.jsonl")) == [(1, {"a": 1})]
@@ -268,14 +243,8 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
         '"a"',
         "null",
         "3",
-        pytest.param(
-            '{"a": ' + "1" * 5000 + "}",
-            marks=pytest.mark.xfail(strict=True, reason="records.py:248: a plain ValueError of int() gets through"),
-        ),
-        pytest.param(
-            '{"a": ' + "[" * 100_000,
-            marks=pytest.mark.xfail(strict=True, reason="records.py:248: RecursionError gets through"),
-        ),
+        '{"a": ' + "1" * 5000 + "}",
+        '{"a": ' + "[" * 100_000,
     ],
     ids=["cut", "comma", "quotes", "two", "list", "string", "null", "number", "huge number", "deep"],
 )
@@ -304,10 +273,6 @@ def test_a_record_that_does_not_fit_is_named_with_its_key(tmp_path: Path, record
     assert word in str(caught.value)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="records.py:224: .lower() over all of it: \"answer 'flour' is not among its options ['flour', ...]\"",
-)
 def test_a_message_quotes_the_file_letter_for_letter(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "t.jsonl", [{"question": "q", "options": ["Flour", "Salt"], "answer": "flour"}])
     with pytest.raises(DataError, match=r"'flour' is not among its options \['Flour', 'Salt'\]"):

@@ -1,7 +1,7 @@
 """Read a domain folder. Every fault is a DomainError that names file and line."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from seedtune.errors import DomainError
-from seedtune.records import EvalItem, SeedTask, TrueFalseItem, content_id, read_records, validation_message
+from seedtune.records import EvalItem, SeedTask, TrueFalseItem, content_id, read_records
 
 _SHIPPED = Path(__file__).parent
 T = TypeVar("T")
@@ -60,6 +60,10 @@ class DomainFile(_Part):
     filters: FilterRules = FilterRules()
     showcase: tuple[str, ...] = ()
     """Open questions that base and tuned model answer side by side in the report."""
+
+
+_PARTS: dict[str, type[_Part]] = {"packs": PackFiles, "suites": SuiteFiles, "filters": FilterRules}
+"""What stands below the keys of ``domain.yaml`` that have keys of their own."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,10 @@ def domain_folder(name_or_path: str) -> Path:
     """
     if name_or_path in shipped_domains():
         return _SHIPPED / name_or_path
-    path = Path(name_or_path).expanduser()
+    try:
+        path = Path(name_or_path).expanduser()
+    except RuntimeError:  # "~somebody" whom this machine does not know is a path like any other.
+        path = Path(name_or_path)
     if (path / "domain.yaml").is_file():
         return path
     if path.is_dir():
@@ -155,18 +162,56 @@ def load_domain(name_or_path: str) -> Domain:
     return Domain(folder, file, packs, suites)
 
 
-def _read_domain_file(path: Path) -> DomainFile:
+def _read_text(path: Path) -> str:
     try:
-        tree: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise DomainError(f"{path}: cannot be read: {problem.strerror}") from problem
+    except UnicodeDecodeError as problem:
+        raise DomainError(f"{path}: is not UTF-8 (byte {problem.start}); save it as UTF-8") from problem
+
+
+def _read_domain_file(path: Path) -> DomainFile:
+    text = _read_text(path)
+    try:
+        tree: object = yaml.safe_load(text)
     except yaml.MarkedYAMLError as problem:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 0
         raise DomainError(f"{path}:{line}: not valid YAML: {problem.problem}") from problem
-    except (OSError, ValueError) as problem:
-        raise DomainError(f"{path}: cannot be read: {problem}") from problem
+    except (yaml.YAMLError, ValueError) as problem:  # a character YAML forbids; a date that is none
+        raise DomainError(f"{path}: not valid YAML: {problem}") from problem
     try:
         return DomainFile.model_validate(tree)
     except ValidationError as problem:
-        raise DomainError(f"{path}: {validation_message(problem)}") from problem
+        raise DomainError(_explain(problem, path, yaml.compose(text, Loader=yaml.SafeLoader))) from problem
+
+
+def _explain(problem: ValidationError, path: Path, root: yaml.Node | None) -> str:
+    """One line for each finding; an unknown key with its line and the nearest right one."""
+    findings: list[str] = []
+    for found in problem.errors(include_url=False):
+        place = tuple(str(part) for part in found["loc"])
+        dotted = ".".join(place)
+        if found["type"] == "extra_forbidden":
+            *above, key = place
+            hint = _hint(key, (_PARTS[above[0]] if above else DomainFile).model_fields)
+            findings.append(f"{path}:{_key_line(root, place)}: unknown key '{dotted}'; {hint}")
+        else:
+            # Pydantic's own words would name the class.
+            said = "expected keys and values" if found["type"] == "model_type" else found["msg"]
+            findings.append(f"{path}: {dotted}: {said[0].lower()}{said[1:]}" if place else f"{path}: {said}")
+    return "\n".join(findings)
+
+
+def _key_line(node: yaml.Node | None, place: tuple[str, ...]) -> int:
+    """Line of the key at ``place``, from 1; of the nearest key above it where YAML merged it in from elsewhere."""
+    line = 1
+    for part in place:
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key.value == part:
+                line, node = key.start_mark.line + 1, value
+                break
+    return line
 
 
 def _inside(folder: Path, name: str, what: str) -> Path:
@@ -175,13 +220,14 @@ def _inside(folder: Path, name: str, what: str) -> Path:
         raise DomainError(f"{folder / 'domain.yaml'}: {what}: {name} lies outside the domain folder")
     if not path.is_file():
         raise DomainError(f"{folder / 'domain.yaml'}: {what}: there is no file {name}")
-    return folder / name
+    # Where domain.yaml gives an absolute path, places are still named below the folder.
+    return folder / path.relative_to(folder.resolve())
 
 
 def _read_pack(folder: Path, name: str, files: PackFiles) -> Pack:
     prompt_path = _inside(folder, files.prompt, f"packs.{name}.prompt")
     seeds_path = _inside(folder, files.seeds, f"packs.{name}.seeds")
-    prompt = prompt_path.read_text(encoding="utf-8").strip()
+    prompt = _read_text(prompt_path).strip()
     if not prompt:
         raise DomainError(f"{prompt_path}: the prompt is empty; say who the teacher is and what its tasks are about")
     seeds = tuple(read_records(seeds_path, SeedTask, DomainError))
@@ -204,7 +250,11 @@ def _read_suite(folder: Path, name: str, files: SuiteFiles) -> Suite:
 
 def _lookup(known: dict[str, T], name: str, what: str, folder: Path) -> T:
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known) or 'none'}"
-        raise DomainError(f"{folder / 'domain.yaml'}: no {what} '{name}'; {hint}")
+        raise DomainError(f"{folder / 'domain.yaml'}: no {what} '{name}'; {_hint(name, known)}")
     return known[name]
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names) or 'none'}"

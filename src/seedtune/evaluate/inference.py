@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModelForCausalLM
+from safetensors import SafetensorError
 
 from seedtune import models
 from seedtune.config import ModelConfig
@@ -39,12 +40,18 @@ class Student:
         """
         self._tokenizer = models.load_tokenizer(config)
         base = models.load_model(config)
+        misfit = f"{adapter}: this adapter does not fit {config.name}"
         try:
-            self._model: Any = PeftModel.from_pretrained(base, str(adapter), autocast_adapter_dtype=False).eval()
-        except (RuntimeError, ValueError, OSError) as problem:
-            raise EvaluationError(
-                f"{adapter}: this adapter does not fit {config.name}: {str(problem).splitlines()[0]}"
-            ) from problem
+            settings = PeftConfig.from_pretrained(str(adapter))
+            self._model: Any = PeftModelForCausalLM(base, settings, autocast_adapter_dtype=False)
+            loaded: Any = self._model.load_adapter(str(adapter), "default", autocast_adapter_dtype=False)
+        except (RuntimeError, ValueError, OSError, SafetensorError) as problem:
+            # The first line of torch is a heading; the second names what does not fit.
+            reason = " ".join(line.strip() for line in str(problem).splitlines()[:2])
+            raise EvaluationError(f"{misfit}: {reason}") from problem
+        # peft passes over weights that the base has no place for, and leaves layers without weights as they are.
+        if left_over := [*loaded.unexpected_keys, *loaded.missing_keys]:
+            raise EvaluationError(f"{misfit}: {len(left_over)} weights have no counterpart, such as {left_over[0]}")
         self._system = system
 
     @contextmanager

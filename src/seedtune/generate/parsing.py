@@ -96,7 +96,7 @@ def _fault(labels: list[str]) -> Fault | None:
 def _blocks(text: str) -> list[list[tuple[str, str]]]:
     """Label and content pairs, a new block at each instruction label."""
     lines = text.replace("\r\n", "\n").split("\n")
-    code = _code_lines(lines)
+    code, end_of_wrapping = _code_lines(lines)
     blocks: list[list[tuple[str, list[str]]]] = []
     bare_headings = False
     for number, line in enumerate(lines):
@@ -107,7 +107,7 @@ def _blocks(text: str) -> list[list[tuple[str, str]]]:
             bare_headings = bare_headings or not blocks
             match = match if bare_headings and "#" in (match["mark"] or "") else None
         if match is None:
-            if blocks:
+            if blocks and number != end_of_wrapping:
                 blocks[-1][-1][1].append(line)
             continue
         label = match["label"].lower()
@@ -120,20 +120,28 @@ def _blocks(text: str) -> list[list[tuple[str, str]]]:
     return [[(label, _content(content)) for label, content in block] for block in blocks]
 
 
-def _code_lines(lines: list[str]) -> set[int]:
-    """Numbers of the lines inside closed code fences; a fence that a new instruction cuts off is none."""
+def _code_lines(lines: list[str]) -> tuple[set[int], int]:
+    """Numbers of the lines inside closed code fences, and of the fence that ends one around the whole reply (or -1).
+
+    A fence that a new instruction cuts off is none; before the first label it is one around the reply.
+    """
     inside: set[int] = set()
-    opened = -1
+    opened, labels, wrapped = -1, 0, False
     for number, line in enumerate(lines):
+        match = _LABEL.match(line[:_LABELS_WITHIN])
+        if (
+            match is not None
+            and match["closed"] is not None
+            and (opened < 0 or match["label"].lower() == "instruction")
+        ):
+            wrapped = wrapped or (opened >= 0 and not labels)
+            labels, opened = labels + 1, -1
+            line = line[match.end() :]
         if line.lstrip().startswith("```"):
             if opened >= 0:
-                inside |= set(range(opened, number + 1))
+                inside |= set(range(opened + 1, number + 1))
             opened = -1 if opened >= 0 else number
-        elif opened >= 0:
-            match = _LABEL.match(line[:_LABELS_WITHIN])
-            if match is not None and match["label"].lower() == "instruction" and match["closed"] is not None:
-                opened = -1
-    return inside
+    return inside, opened if wrapped else -1
 
 
 def _content(lines: list[str]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from seedtune import console, runs
-from seedtune.config import Config, LimitsConfig, OpenAITeacherConfig
+from seedtune.config import Config, LimitsConfig, LocalTeacherConfig, OpenAITeacherConfig
 from seedtune.domains import Domain, Pack
 from seedtune.errors import DataError, LimitReached, TeacherError
 from seedtune.generate.journal import Journal
@@ -224,7 +224,8 @@ def _expected(state: State, flying: int) -> float:
 def _forbidden(state: State, batch: Sequence[Request]) -> str:
     """The limit that forbids sending this batch, or an empty string."""
     limits: LimitsConfig = state.config.limits
-    if limits.max_requests is not None and any(request.index >= limits.max_requests for request in batch):
+    # A batch is sent whole: what a local teacher decodes beyond the limit costs nothing more.
+    if limits.max_requests is not None and batch and batch[0].index >= limits.max_requests:
         return "requests"
     if limits.stall_requests is not None and state.barren >= limits.stall_requests:
         return "stall"
@@ -295,7 +296,7 @@ def _spent(state: State) -> dict[str, Any]:
     ledger, teacher = state.ledger, state.config.teacher
     prices = teacher.prices if isinstance(teacher, OpenAITeacherConfig) else None
     return {
-        "teacher": teacher.model,
+        "teacher": Path(teacher.model).name if isinstance(teacher, LocalTeacherConfig) else teacher.model,
         "requests": state.committed,
         "prompt_tokens": ledger.prompt_tokens,
         "completion_tokens": ledger.completion_tokens,

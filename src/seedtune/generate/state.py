@@ -11,7 +11,7 @@ from typing import Any
 
 from seedtune.config import Config, OpenAITeacherConfig
 from seedtune.domains import Domain, Pack
-from seedtune.errors import RunError
+from seedtune.errors import DataError, RunError
 from seedtune.generate.filters import FilterRules, judge
 from seedtune.generate.journal import read_events
 from seedtune.generate.parsing import parse_reply
@@ -122,6 +122,7 @@ class State:
 
         Raises:
             RunError: it was begun with other settings.
+            DataError: a line is broken or missing.
         """
         begun = False
         for event in read_events(path):
@@ -137,6 +138,8 @@ class State:
             elif event["event"] == "reply":
                 self.receive(Reply.model_validate(event["reply"]))
             elif event["event"] == "committed":
+                if event["index"] != self.committed or event["index"] not in self.replies:
+                    raise DataError(f"{path}: the journal lacks a line before the verdicts on request {event['index']}")
                 self.restore([Verdict.model_validate(verdict) for verdict in event["verdicts"]])
         self.refused = 0
         return begun

@@ -46,13 +46,14 @@ def lines(series: Mapping[str, Sequence[Point]], x_label: str) -> Markup:
     def y(value: float) -> float:
         return round(_TOP + (high - value) / (high - low) * (_HEIGHT - _TOP - _BOTTOM), 1)
 
-    parts = [f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img">']
+    parts = [_opening(_HEIGHT, f"Over {x_label}: {', '.join(name.replace('_', ' ') for name in series)}")]
     for tick in ticks:
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(tick)}" y2="{y(tick)}"/>')
         parts.append(f'<text class="axis" x="{_LEFT - 6}" y="{y(tick) + 4}" text-anchor="end">{tick:g}</text>')
     for value in (0.0, x_max / 2, x_max):
         anchor = "start" if value == 0 else "end" if value == x_max else "middle"
-        label = f"{value:.0f} {x_label}" if value == x_max else f"{value:.0f}"
+        # Not rounded: the middle of 25 steps is 12.5. Ten digits keep a large number out of scientific notation.
+        label = f"{value:.10g} {x_label}" if value == x_max else f"{value:.10g}"
         parts.append(
             f'<text class="axis" x="{x(value)}" y="{_HEIGHT - 8}" text-anchor="{anchor}">{escape(label)}</text>'
         )
@@ -76,7 +77,7 @@ def intervals(rows: Sequence[Row], chance: float) -> Markup:
     def x(value: float) -> float:
         return round(left + value * (_WIDTH - left - _RIGHT), 1)
 
-    parts = [f'<svg viewBox="0 0 {_WIDTH:g} {height:g}" role="img">']
+    parts = [_opening(height, f"Accuracy with intervals: {', '.join([*(row.label for row in rows), 'chance'])}")]
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(f'<line class="grid" x1="{x(tick)}" x2="{x(tick)}" y1="4" y2="{height - 18}"/>')
         parts.append(f'<text class="axis" x="{x(tick)}" y="{height - 4}" text-anchor="middle">{tick:.0%}</text>')
@@ -87,6 +88,11 @@ def intervals(rows: Sequence[Row], chance: float) -> Markup:
         parts.append(f'<line class="line {escape(row.kind)}" x1="{x(row.low)}" x2="{x(row.high)}" y1="{y}" y2="{y}"/>')
         parts.append(f'<circle class="dot {escape(row.kind)}" cx="{x(row.value)}" cy="{y}" r="5"/>')
     return Markup("".join([*parts, "</svg>"]))
+
+
+def _opening(height: float, label: str) -> str:
+    """The picture's first tag; ``label`` is for those who cannot see it."""
+    return f'<svg viewBox="0 0 {_WIDTH:g} {height:g}" role="img" aria-label="{escape(label)}">'
 
 
 def _ticks(low: float, high: float) -> list[float]:

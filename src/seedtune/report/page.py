@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from seedtune import console, models, runs
+from seedtune.errors import DataError
 from seedtune.records import read_json_lines, write_atomic
 from seedtune.report import charts
 
@@ -50,13 +51,14 @@ def _generate(folder: Path, stage: dict[str, Any]) -> dict[str, Any] | None:
     if not (folder / "funnel.json").is_file():
         return None
     accepted = [line for _, line in read_json_lines(folder / "instructions.jsonl")]
+    shown = min(_SAMPLES, len(accepted))
     by_reason: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for _, line in read_json_lines(folder / "rejected.jsonl"):
         if len(by_reason[line["reason"]]) < _PER_REASON:
             by_reason[line["reason"]].append(line)
     return {
-        "funnel": json.loads((folder / "funnel.json").read_text(encoding="utf-8")),
-        "accepted": accepted[:: max(1, len(accepted) // _SAMPLES)][:_SAMPLES],
+        "funnel": _read_summary(folder / "funnel.json"),
+        "accepted": [accepted[number * len(accepted) // shown] for number in range(shown)],
         "rejected": by_reason,
         "spent": stage.get("numbers", {}),
     }
@@ -75,10 +77,17 @@ def _train(folder: Path, stage: dict[str, Any]) -> dict[str, Any] | None:
 def _evaluate(folder: Path) -> dict[str, Any] | None:
     if not (folder / "report.json").is_file():
         return None
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    report = _read_summary(folder / "report.json")
     for suite in report["suites"].values():
         rows = [charts.Row(kind, kind, suite[kind]["accuracy"], *suite[kind]["interval"]) for kind in ("base", "tuned")]
         suite["chart"] = charts.intervals(rows, suite["chance"])
     showcase = folder / "showcase.jsonl"
     report["showcase"] = [line for _, line in read_json_lines(showcase)] if showcase.is_file() else []
     return report
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{path}: cannot be read ({problem}); run 'seedtune {path.parent.name}' again") from problem

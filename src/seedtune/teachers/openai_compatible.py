@@ -22,6 +22,8 @@ from seedtune.teachers.protocol import worst_case
 
 logger = logging.getLogger(__name__)
 
+_SHORTEST_SECRET = 8
+
 
 class OpenAITeacher:
     """See :class:`seedtune.teachers.ChatTeacher`."""
@@ -157,7 +159,9 @@ class OpenAITeacher:
             cause = problem.__cause__ or problem
             reason = self._without_key(str(cause)) or type(cause).__name__
             return TeacherError(
-                f"{where} cannot be reached: {reason}\nSet teacher.base_url or OPENAI_BASE_URL; run again to go on"
+                f"{where} cannot be reached: {reason}\nSet teacher.base_url or OPENAI_BASE_URL; run again to go on",
+                # Without a connection nothing was asked for, so nothing is paid.
+                turned_away=type(cause).__name__ in ("ConnectError", "ConnectTimeout"),
             )
         return TeacherError(f"{where} failed: {said}; run again to go on")
 
@@ -168,7 +172,8 @@ class OpenAITeacher:
         return self._without_key(" ".join(str(message or problem).split()))[:300]
 
     def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+        # A placeholder such as "none" is no secret, and its letters stand in many words.
+        return text.replace(self._key, "[key]") if len(self._key) >= _SHORTEST_SECRET else text
 
 
 class _Part(BaseModel):

@@ -7,11 +7,15 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
+_BINARY = {".safetensors", ".pt", ".pth", ".bin"}
+"""Weights, optimizer, scheduler and random state: none of them is ever empty."""
+
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint; broken ones are deleted.
 
     The trainer writes ``trainer_state.json`` last, so a checkpoint without a readable one was cut off.
+    A power cut can still leave empty files beside it: the trainer flushes nothing to the disk.
     """
     found: dict[int, Path] = {}
     for path in folder.glob("checkpoint-*"):
@@ -31,4 +35,5 @@ def _is_whole(path: Path, step: int) -> bool:
         state = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return state.get("global_step") == step and (path / "adapter_model.safetensors").is_file()
+    sizes = {file.name: file.stat().st_size for file in path.iterdir() if file.suffix in _BINARY}
+    return state.get("global_step") == step and "adapter_model.safetensors" in sizes and all(sizes.values())

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from jinja2 import TemplateError
+from pydantic import ConfigDict
+
 from seedtune.domains import Pack
 from seedtune.errors import DataError, TrainingError
-from seedtune.records import SeedTask, Task, content_id, read_json_lines, read_records
+from seedtune.records import SeedTask, Task, content_id, read_records
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -26,6 +29,14 @@ class Example:
 
     task: Task
     source: Literal["seed", "generated", "data"]
+    pack: str
+
+
+class _Generated(Task):
+    """What is read of a line of ``generate/instructions.jsonl``."""
+
+    model_config = ConfigDict(extra="ignore")
+
     pack: str
 
 
@@ -53,15 +64,15 @@ def collect_examples(
     if include_seeds:
         examples += [Example(seed, "seed", pack.name) for pack in packs for seed in pack.seeds]
     if generated is not None:
-        for _, line in read_json_lines(generated):
-            task = Task(instruction=line["instruction"], input=line["input"], output=line["output"])
-            examples.append(Example(task, "generated", line["pack"]))
+        examples += [Example(task, "generated", task.pack) for task in read_records(generated, _Generated)]
     for path in data:
         examples += [Example(task, "data", path.stem) for task in read_records(path, SeedTask)]
-    unique = {example.task.id: example for example in reversed(examples)}
+    unique: dict[str, Example] = {}
+    for example in examples:
+        unique.setdefault(example.task.id, example)
     if not unique:
         raise DataError("there is nothing to train on: generate instructions, or set train.include_seeds or train.data")
-    return list(reversed(unique.values()))
+    return list(unique.values())
 
 
 def split_examples(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
@@ -95,7 +106,7 @@ def make_row(tokenizer: "PreTrainedTokenizerFast", example: Example, system: str
 
     Raises:
         TrainingError: the chat template renders the prompt differently with an answer behind it, so that the model
-            would be trained on other tokens than it is asked with.
+            would be trained on other tokens than it is asked with; or it refuses the chat.
     """
     messages = chat(example.task, system)
     prompt = _render(tokenizer, messages, generation=True)
@@ -116,13 +127,24 @@ def make_row(tokenizer: "PreTrainedTokenizerFast", example: Example, system: str
 
 
 def _render(tokenizer: "PreTrainedTokenizerFast", messages: list[dict[str, str]], generation: bool) -> str:
-    rendered: Any = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation)
+    try:
+        rendered: Any = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation)
+    except TemplateError as problem:
+        turns = ", ".join(message["role"] for message in messages)
+        raise TrainingError(
+            f"the chat template refuses a chat of {turns}: {problem}; "
+            "set model.chat_template, or take the domain's system_prompt out"
+        ) from problem
     return str(rendered)
 
 
 def _until_end(tokenizer: "PreTrainedTokenizerFast", ids: list[int]) -> list[int]:
-    """Cut behind the last end-of-sequence token (templates put a newline there); append one where there is none."""
+    """Cut behind the end-of-sequence token that ends the turn (templates put a newline there), or append one.
+
+    Where words follow the last one, the answer itself spells it.
+    """
     end = cast("int", tokenizer.eos_token_id)
-    if end not in ids:
+    cut = len(ids) - ids[::-1].index(end) if end in ids else 0
+    if cut == 0 or str(tokenizer.decode(ids[cut:])).strip():
         return [*ids, end]
-    return ids[: len(ids) - ids[::-1].index(end)]
+    return ids[:cut]

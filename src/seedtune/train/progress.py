@@ -31,7 +31,7 @@ class Recorder(TrainerCallback):
         self._advance = advance
         self._interrupted = interrupted
         self._resumed = resumed
-        self._note = ""
+        self._loss = self._note = ""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -60,9 +60,9 @@ class Recorder(TrainerCallback):
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json_line({"step": state.global_step, "epoch": round(state.epoch or 0.0, 4), **numbers}))
         if "loss" in numbers:
-            self._note = f"loss {numbers['loss']:.3f}"
+            self._loss = self._note = f"loss {numbers['loss']:.3f}"
         if "eval_loss" in numbers:
-            self._note = f"{self._note.partition(',')[0]}, held-out {numbers['eval_loss']:.3f}".removeprefix(", ")
+            self._note = f"{self._loss}, held-out {numbers['eval_loss']:.3f}".removeprefix(", ")
         self._advance(state.global_step, self._note)
 
     def on_step_end(

@@ -279,8 +279,9 @@ def _save_adapter(trainer: Any, tokenizer: "PreTrainedTokenizerFast", config: Co
     tokenizer.save_pretrained(temporary)
     path = temporary / "adapter_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
-    # Where the base lay on this machine is of no use elsewhere.
-    settings["base_model_name_or_path"] = models.public_name(config.model.name)
+    # Where the embedded model lies in this machine's cache is of no use elsewhere.
+    if config.model.name == models.EMBEDDED:
+        settings["base_model_name_or_path"] = models.EMBEDDED_HUB_ID
     path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(final, ignore_errors=True)
     temporary.rename(final)

@@ -13,8 +13,8 @@ from seedtune.records import EvalItem
 
 ITEMS = st.builds(
     lambda question, options: EvalItem(question=question, options=tuple(options), answer=options[0]),
-    st.text(min_size=1, max_size=20),
-    st.lists(st.text(max_size=8), min_size=2, max_size=10, unique=True),
+    st.text(min_size=1, max_size=20).filter(str.strip),
+    st.lists(st.text(max_size=8).filter(str.strip), min_size=2, max_size=10, unique=True),
 )
 SHIPPED = [suite for name in shipped_domains() for suite in load_domain(name).suites.values()]
 

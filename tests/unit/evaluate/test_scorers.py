@@ -100,15 +100,11 @@ def test_the_gold_answer_is_accepted_for_any_options(options: list[str], data: s
     assert choice_letter(fill(form, options, index), options) == index
 
 
-@pytest.mark.xfail(strict=True, reason="the colon behind 'is' hides the letter: 'The correct answer is: C' is None")
 @pytest.mark.parametrize("form", ["The correct answer is: {L}", "The answer is: {L}.", "The answer is: **{L}**"])
 def test_a_colon_behind_is_does_not_hide_the_letter(form: str) -> None:
     assert choice_letter(fill(form, OPTIONS, 2), OPTIONS) == 2
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a letter is read only behind answer, option or choice, or with a mark behind it"
-)
 @pytest.mark.parametrize(
     "text", ["B is correct.", "B is the correct answer.", "B because bread needs it.", "I choose B.", "It is B."]
 )
@@ -152,7 +148,6 @@ def test_a_list_of_options_is_no_choice(text: str) -> None:
     assert choice_letter(text, OPTIONS) is None
 
 
-@pytest.mark.xfail(strict=True, reason="only lists with 'A.' or 'A)' at the start of each line are recognised")
 @pytest.mark.parametrize(
     "text",
     [
@@ -185,7 +180,6 @@ def test_an_answer_with_several_letters_is_no_choice(text: str) -> None:
     assert choice_letter(text, OPTIONS) is None
 
 
-@pytest.mark.xfail(strict=True, reason="the first of several letters with a comma or slash between them is taken")
 @pytest.mark.parametrize("text", ["A, B", "A, B, C, D", "A, B and C", "Answer: A, B", "Answer: A/B", "Answer: A & B"])
 def test_several_letters_with_signs_between_them_are_no_choice(text: str) -> None:
     assert choice_letter(text, OPTIONS) is None
@@ -196,12 +190,10 @@ def test_a_denied_letter_is_no_choice(text: str) -> None:
     assert choice_letter(text, OPTIONS) is None
 
 
-@pytest.mark.xfail(strict=True, reason="A before a lower-case word counts as the article, so that only B is seen: 1")
 def test_option_a_or_option_b_is_no_choice() -> None:
     assert choice_letter("Option A or option B", OPTIONS) is None
 
 
-@pytest.mark.xfail(strict=True, reason="a denied option counts as chosen: a wrong answer instead of None")
 @pytest.mark.parametrize("text", ["Not flour.", "It is not flour.", "The answer is not flour", "Option B is wrong."])
 def test_a_denied_option_is_no_choice(text: str) -> None:
     assert choice_letter(text, OPTIONS) is None
@@ -212,32 +204,25 @@ def test_a_letter_beyond_the_options_is_no_choice(text: str) -> None:
     assert choice_letter(text, OPTIONS) is None
 
 
-@pytest.mark.xfail(strict=True, reason="with nine options and more the pronoun I is read as the letter I")
 @pytest.mark.parametrize("text", ["Answer: I do not know.", "The answer I prefer is not listed.", "I, for one, pass."])
 def test_the_pronoun_i_is_no_choice(text: str) -> None:
     assert choice_letter(text, [f"number {index}" for index in range(10)]) is None
 
 
-@pytest.mark.xfail(strict=True, reason="an option that holds another one is never accepted by its own text")
 def test_an_option_that_holds_another_is_accepted_by_its_own_text() -> None:
     assert choice_letter("64499 64500 64501", ["64499 64500 64501", "64500 64501", "64499"]) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="an option without letters and digits is never accepted by its own text")
 def test_an_option_of_signs_is_accepted_by_its_own_text() -> None:
     assert choice_letter("^$", ["^$", ".*", "_65000_"]) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="an option that begins with a letter and a comma is taken for the letter")
 def test_an_option_that_begins_with_a_letter_is_accepted_by_its_own_text() -> None:
     # From the shipped suite, in the order that seed 0 lists it.
     options = ["B, with 4 against 5", "Neither, at 1 each", "A, with 2 against 3", "A, with 3 against 4"]
     assert choice_letter("A, with 3 against 4", options) == 3
 
 
-@pytest.mark.xfail(
-    strict=True, reason="'Answer: A KEEPALIVE ...' is read as the letter A: its next word is in capitals"
-)
 @pytest.mark.parametrize("lead", ["Answer: ", "The answer is "])
 def test_an_option_that_begins_with_an_article_is_accepted_by_its_own_text(lead: str) -> None:
     options = ["An OPEN arrives from the peer", "The timer expires", "A KEEPALIVE arrives from the peer"]
@@ -294,7 +279,6 @@ def test_a_denied_word_is_no_choice(text: str) -> None:
     assert truth_value(text) is None
 
 
-@pytest.mark.xfail(strict=True, reason="only a bare 'not' or \"n't\" right before the word is seen as a denial")
 @pytest.mark.parametrize(
     "text",
     [

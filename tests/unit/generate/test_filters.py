@@ -97,6 +97,11 @@ def test_the_filter_rejects_and_says_why(reason: str, task: Candidate, detail: s
     assert (verdict.kept, verdict.reason, verdict.detail) == (False, reason, detail)
 
 
+@pytest.mark.parametrize("task", [task for _, task, _ in TRIGGERED])
+def test_a_rejected_candidate_keeps_its_text(task: Candidate) -> None:
+    assert verdict_on(task).candidate == task
+
+
 @pytest.mark.parametrize(("reason", "task"), NOT_TRIGGERED)
 def test_the_filter_leaves_a_near_miss_alone(reason: str, task: Candidate) -> None:
     assert verdict_on(task).reason == ""
@@ -141,6 +146,7 @@ def test_a_similar_instruction_names_its_neighbour() -> None:
     )
     assert (verdict.reason, verdict.nearest, verdict.similarity) == ("similar", "seed1", 0.8889)
     assert "seed1" in verdict.detail
+    assert not verdict.kept
 
 
 def test_a_score_at_the_threshold_is_kept() -> None:

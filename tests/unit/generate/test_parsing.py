@@ -131,7 +131,15 @@ def test_numbers_and_comments_that_end_an_output_stay(output: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["172.16.0.0/12", "see 16. Input of the table", "16. 10.0.0.0/8", "5. Outputs: none", "a\n16.\nb"]
+    "content",
+    [
+        "172.16.0.0/12",
+        "see 16. Input of the table",
+        "16. 10.0.0.0/8",
+        "5. Outputs: none",
+        "a\n16.\nb",
+        "a\nsee Input: 5",
+    ],
 )
 def test_numbers_inside_a_text_do_not_end_it(content: str) -> None:
     task = ParsedTask(f"Explain {content}", content, f"It is {content}")
@@ -142,6 +150,31 @@ def test_numbers_inside_a_text_do_not_end_it(content: str) -> None:
 def test_lines_of_a_code_block_are_no_labels(comment: str) -> None:
     task = ParsedTask("Write it.", "", f"Run\n```python\n{comment}\nprint(1)\n```")
     assert tasks_of(block(task)) == [task]
+
+
+FENCED = {
+    "a comment like a label behind a fence on the label's line": ParsedTask(
+        "Write it.", "", "```python\n# Output:\nprint(1)\n```"
+    ),
+    "input and output both fenced on the label's line": ParsedTask("Fix it.", "```\nhold 0\n```", "```\nhold 90\n```"),
+    "an input fenced on the label's line": ParsedTask("Fix it.", "```\nhold 0\n```", "Set:\n```\nhold 90\n```\nDone."),
+    "two fences in an output": ParsedTask("Fix it.", "hold 0", "```\nOutput: a\n```\nor\n```\nOutput: b\n```"),
+}
+
+
+@pytest.mark.parametrize("name", FENCED)
+def test_code_fences_keep_a_task_whole(name: str) -> None:
+    assert tasks_of(f"{block(ONE)}\n###\n{block(FENCED[name])}\n###\n{block(TWO)}") == [ONE, FENCED[name], TWO]
+
+
+def test_a_fence_left_open_does_not_swallow_the_next_task() -> None:
+    task = ParsedTask("Write it.", "", "Run\n```python\nprint(1)")
+    assert tasks_of(f"{block(task)}\n###\n{block(TWO)}")[1:] == [TWO]
+
+
+@pytest.mark.parametrize("fence", ["```", "```markdown", "```text"])
+def test_a_fence_around_the_reply_is_no_part_of_a_task(fence: str) -> None:
+    assert tasks_of(f"Sure:\n{fence}\n{block(ONE)}\n###\n{block(TWO)}\n```") == [ONE, TWO]
 
 
 def test_a_heading_of_an_answer_does_not_leave_half_of_it() -> None:

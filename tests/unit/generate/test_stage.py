@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -232,6 +233,16 @@ def test_a_run_broken_off_after_any_line_ends_with_the_same_bytes(configure: Con
         folder.mkdir(parents=True)
         (folder / "journal.jsonl").write_bytes(b"".join(journal[:kept]) + journal[kept][:15])
         assert views(generate(config)) == expected
+
+
+def test_recorded_replies_are_judged_before_anything_is_sent(configure: Configure, teacher: FakeTeacher) -> None:
+    folder = generate(configure(teacher.url, 4, concurrency=1))
+    before, sent = views(folder), teacher.received
+    journal = [event for event in lines(folder / "journal.jsonl") if event["event"] != "committed"]
+    (folder / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in journal))
+    (folder / "instructions.jsonl").unlink()
+    assert views(generate(configure(teacher.url, 4, concurrency=1))) == before
+    assert teacher.received == sent
 
 
 def test_after_a_crash_only_requests_without_a_recorded_reply_are_sent(configure: Configure) -> None:
@@ -474,6 +485,16 @@ def test_after_a_failure_what_is_in_flight_is_recorded(configure: Configure) -> 
     assert {event["reply"]["index"] for event in replies} == {1, 2}
 
 
+def test_replies_recorded_beside_a_failure_are_not_paid_again(configure: Configure) -> None:
+    with ByIndex({0: "500"}, delays={1: 0.2, 2: 0.2}) as server:
+        config = configure(server.url, concurrency=3)
+        with pytest.raises(TeacherError):
+            generate(config)
+        server.by_index = {}
+        generate(config)
+    assert set(server.served.values()) == {1}
+
+
 def test_a_run_stopped_by_its_teacher_goes_on_to_the_same_bytes(configure: Configure, teacher: FakeTeacher) -> None:
     with ByIndex({3: "500"}) as server, pytest.raises(TeacherError):
         generate(configure(server.url, name="stopped"))
@@ -511,10 +532,10 @@ def test_refusals_beyond_the_goal_do_not_fail_the_run(configure: Configure) -> N
 
 def test_a_run_mended_after_refusals_goes_on(configure: Configure) -> None:
     with ByIndex(dict.fromkeys(range(5), "400")) as server, pytest.raises(TeacherError):
-        generate(configure(server.url, concurrency=1))
+        generate(configure(server.url, 20, concurrency=1))
     with ByIndex(delays={5: 0.3}) as server:
-        folder = generate(configure(server.url, 4, concurrency=4))
-    assert len(lines(folder / "instructions.jsonl")) == 4
+        folder = generate(configure(server.url, 20, concurrency=4))
+    assert len(lines(folder / "instructions.jsonl")) == 20
 
 
 @pytest.mark.parametrize("fault", ["401", "404", "429"])
@@ -522,5 +543,16 @@ def test_a_request_that_was_turned_away_costs_nothing(configure: Configure, teac
     with Brisk(faults={-1: fault}) as server, pytest.raises(TeacherError):
         generate(configure(server.url, 4))
     config = configure(teacher.url, 4)
+    generate(config)
+    assert stage_of(config)["numbers"]["lost_tokens"] == 0
+
+
+def test_an_endpoint_that_was_never_reached_costs_nothing(configure: Configure, teacher: FakeTeacher) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    with pytest.raises(TeacherError):
+        generate(configure(closed, 2))
+    config = configure(teacher.url, 2)
     generate(config)
     assert stage_of(config)["numbers"]["lost_tokens"] == 0

@@ -106,6 +106,21 @@ def test_a_reply_that_comes_twice_is_paid_twice() -> None:
     assert (book.tokens, book.lost_tokens) == (30, 0)
 
 
+def test_a_request_turned_away_costs_nothing() -> None:
+    book = ledger(max_tokens=100)
+    book.reserve(0, usage(50, 50))
+    book.release(0)
+    assert (book.tokens, book.cost, book.blocked_by(usage(50, 50))) == (0, 0.0, "")
+
+
+def test_a_request_turned_away_and_sent_again_is_not_lost() -> None:
+    book = ledger()
+    book.reserve(0, usage(50, 50))
+    book.release(0)
+    book.reserve(0, usage(50, 50))
+    assert book.lost_tokens == 0
+
+
 def test_an_unknown_price_gives_an_unknown_cost() -> None:
     book = ledger(prices=None)
     book.reserve(0, usage(5, 5))
@@ -120,7 +135,9 @@ def test_a_price_of_nothing_gives_a_cost_of_nothing() -> None:
 
 
 WORST = st.builds(usage, st.integers(0, 400), st.integers(0, 400))
-STEPS = st.lists(st.tuples(st.sampled_from(["send", "answer", "again"]), st.integers(0, 7), WORST), max_size=60)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["send", "answer", "again", "turn away"]), st.integers(0, 7), WORST), max_size=60
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -143,6 +160,10 @@ def test_no_sequence_of_requests_replies_and_losses_passes_a_limit(
             )
             book.settle(which, used)
             paid.append(used)
+        elif step == "turn away" and flying:
+            which = sorted(flying)[number % len(flying)]
+            book.release(which)
+            del flying[which]
         elif step == "again" and flying and not book.blocked_by(worst):
             which = sorted(flying)[number % len(flying)]
             paid.append(flying[which])
@@ -162,3 +183,8 @@ def test_the_worst_case_is_above_one_token_a_byte(texts: list[str], max_tokens: 
     worst = worst_case(messages, max_tokens)
     assert worst.prompt_tokens > sum(len(message.content.encode()) for message in messages)
     assert (worst.completion_tokens, worst.estimated) == (max_tokens, True)
+
+
+def test_the_worst_case_counts_bytes_not_characters() -> None:
+    text = "前缀泄漏" * 50
+    assert worst_case([Message(role="user", content=text)], 16).prompt_tokens >= len(text.encode())

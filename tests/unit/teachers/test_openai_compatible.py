@@ -346,3 +346,12 @@ def test_a_key_with_a_stray_character_is_an_error_that_names_the_variable(
 
 def test_a_password_in_the_address_is_in_no_error(server: Scripted) -> None:
     assert KEY not in failure(server.fail("500").replace("http://", f"http://me:{KEY}@"))
+
+
+@pytest.mark.parametrize("key", ["x", "none", "EMPTY"])
+def test_a_placeholder_for_a_key_does_not_garble_the_error(
+    monkeypatch: pytest.MonkeyPatch, server: Scripted, key: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    said = "The context exceeds the maximum; none of the caches is EMPTY"
+    assert said in failure(server.say(500, {"error": {"message": said}}))

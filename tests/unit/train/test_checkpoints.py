@@ -57,9 +57,6 @@ def test_one_without_an_adapter_is_passed_over_and_deleted(tmp_path: Path) -> No
     assert not broken.exists()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only the adapter's presence is looked at; resuming from this one fails every time"
-)
 @pytest.mark.parametrize("file", ["adapter_model.safetensors", "optimizer.pt"])
 def test_one_with_an_empty_file_is_passed_over(tmp_path: Path, file: str) -> None:
     # What a power cut leaves: the trainer flushes nothing to the disk.

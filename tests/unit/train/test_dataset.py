@@ -29,7 +29,7 @@ TEMPLATES = {"a newline behind the end": CHAT_TEMPLATE, "the end last": END_LAST
 TASK = Task(instruction="Name a peer.", input="192.0.2.1", output="The session of a peer.")
 LONG = 10_000
 
-texts = st.text(min_size=1, max_size=40)
+texts = st.text(min_size=1, max_size=40).filter(str.strip)
 all_templates = pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
 
 
@@ -109,11 +109,8 @@ def test_nothing_stands_between_the_answer_and_its_end_but_white_space(
 
 @all_templates
 def test_an_answer_that_spells_the_end_of_sequence_is_not_cut_there(
-    request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast, template: str
+    tokenizer: PreTrainedTokenizerFast, template: str
 ) -> None:
-    if template == NO_END:
-        reason = "a template without an end: the answer is cut behind its own '<|end|>', and no word of it"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     tokenizer.chat_template = template
     task = Task(instruction="How does a turn end?", output="With <|end|> and a newline.")
     assert "and a newline." in decoded(tokenizer, trained(row_of(tokenizer, task)))
@@ -178,7 +175,6 @@ def test_a_template_whose_prompt_is_no_prefix_is_refused(tokenizer: PreTrainedTo
         row_of(tokenizer, TASK)
 
 
-@pytest.mark.xfail(strict=True, reason="jinja2's TemplateError comes through: a traceback instead of what to do")
 def test_a_template_that_refuses_a_system_turn_says_so(tokenizer: PreTrainedTokenizerFast) -> None:
     refusal = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     tokenizer.chat_template = refusal + CHAT_TEMPLATE
@@ -298,7 +294,6 @@ def test_a_repeated_example_stands_once_with_its_first_source(generated: Path, t
     }
 
 
-@pytest.mark.xfail(strict=True, reason="a repeated example stands at its last place: a seed ends up behind generated o")
 def test_a_repeated_example_keeps_its_first_place(generated: Path, tmp_path: Path) -> None:
     again = write_jsonl(tmp_path / "again.jsonl", lines("a", "c", "e"))
     assert named(collect_examples(generated, [pack("a", "b")], True, [again])) == ["a", "b", "c", "d", "e"]
@@ -323,7 +318,6 @@ def test_a_broken_line_of_own_data_is_named(tmp_path: Path) -> None:
         collect_examples(None, [], False, [broken])
 
 
-@pytest.mark.xfail(strict=True, reason="KeyError and pydantic's ValidationError come through for generated lines")
 @pytest.mark.parametrize("line", [{"instruction": "No output", "input": "", "pack": "p"}, *lines("x", output="")])
 def test_a_broken_line_of_the_generated_file_is_named(tmp_path: Path, line: dict[str, Any]) -> None:
     broken = write_jsonl(tmp_path / "instructions.jsonl", [{"pack": "p", **line}])

@@ -159,7 +159,6 @@ def test_the_bar_shows_loss_and_held_out_loss(metrics: Path) -> None:
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="without a loss between them both stand there: 'held-out 2.000, held-out 1.900'")
 def test_a_second_held_out_loss_replaces_the_first_in_the_bar(metrics: Path) -> None:
     session = Session(metrics)
     session.log(0, eval_loss=2.0)
