@@ -78,8 +78,8 @@ def collect_examples(
 def split_examples(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
     """Training and held-out examples.
 
-    Membership follows from seed and content alone, not from what else is there: adding examples moves none across.
-    With a share above 0 and at least two examples, each side has at least one.
+    Membership follows from seed and content alone, not from what else is there: adding examples moves none across,
+    unless a side was empty. With a share above 0 and at least two examples, each side has at least one.
     """
 
     def position(example: Example) -> float:
@@ -92,7 +92,8 @@ def split_examples(examples: Sequence[Example], share: float, seed: int) -> tupl
         held_out = [min(examples, key=position)]
     if len(held_out) == len(examples):
         held_out.remove(max(examples, key=position))
-    return [example for example in examples if example not in held_out], held_out
+    ids = {example.task.id for example in held_out}
+    return [example for example in examples if example.task.id not in ids], held_out
 
 
 def chat(task: Task, system: str | None) -> list[dict[str, str]]:

@@ -58,10 +58,12 @@ def run_train(run: runs.Run, domain: Domain) -> None:
     folder = run.folder("train")
     with run.working("train", fingerprint) as done:
         examples = collect_examples(generated, packs, config.train.include_seeds, config.train.data)
-        training, held_out = split_examples(examples, config.train.held_out, config.seed)
         tokenizer = models.load_tokenizer(config.model)
-        rows = _make_rows(tokenizer, training, domain, config.train)
-        held_rows = _make_rows(tokenizer, held_out, domain, config.train)
+        made = _make_rows(tokenizer, examples, domain, config.train)
+        training, _ = split_examples([row.example for row in made], config.train.held_out, config.seed)
+        training_ids = {example.task.id for example in training}
+        rows = [row for row in made if row.example.task.id in training_ids]
+        held_rows = [row for row in made if row.example.task.id not in training_ids]
         _record_rows(folder / "rows.jsonl", rows, held_rows)
         if not rows:
             raise DataError(
