@@ -64,11 +64,9 @@ def verdict(test: PairedTest, items: int, alpha: float = 0.05) -> str:
     numbers = f"{test.only_tuned} items won, {test.only_base} lost, p = {test.p:.2g}"
     if test.p < alpha:
         return f"{'Better' if gain > 0 else 'Worse'} by {abs(gain) * 100:.1f} points ({numbers})."
-    needed = smallest_significant(test.only_base + test.only_tuned, alpha)
     differ = test.only_base + test.only_tuned
-    reach = (
-        f"with {differ} of {items} items answered differently it takes a lead of {needed} to be significant"
-        if needed is not None
-        else f"only {differ} of {items} items were answered differently, too few for any difference to be significant"
-    )
-    return f"No difference shown ({numbers}): {reach}."
+    needed = smallest_significant(differ, alpha)
+    alone = f"one model alone was right on {differ} of {items} items"
+    if needed is None:
+        return f"No difference shown ({numbers}): {alone}, too few for any difference to be significant."
+    return f"No difference shown ({numbers}): {alone}, and of so many it takes a lead of {needed} to be significant."

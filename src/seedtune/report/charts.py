@@ -80,7 +80,8 @@ def intervals(rows: Sequence[Row], chance: float) -> Markup:
     parts = [_opening(height, f"Accuracy with intervals: {', '.join([*(row.label for row in rows), 'chance'])}")]
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(f'<line class="grid" x1="{x(tick)}" x2="{x(tick)}" y1="4" y2="{height - 18}"/>')
-        parts.append(f'<text class="axis" x="{x(tick)}" y="{height - 4}" text-anchor="middle">{tick:.0%}</text>')
+        anchor = "end" if tick == 1 else "middle"
+        parts.append(f'<text class="axis" x="{x(tick)}" y="{height - 4}" text-anchor="{anchor}">{tick:.0%}</text>')
     parts.append(f'<line class="chance" x1="{x(chance)}" x2="{x(chance)}" y1="4" y2="{height - 18}"/>')
     for number, row in enumerate(rows):
         y = step * number + 20

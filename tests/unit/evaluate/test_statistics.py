@@ -174,11 +174,12 @@ def test_the_verdict_gives_wins_losses_and_p(only_base: int, only_tuned: int) ->
 
 
 def test_a_verdict_without_a_difference_says_what_lead_it_takes() -> None:
-    assert "with 20 of 100 items answered differently it takes a lead of 10 " in verdict(paired(9, 11), 100)
+    said = verdict(paired(9, 11), 100)
+    assert "one model alone was right on 20 of 100 items, and of so many it takes a lead of 10 " in said
 
 
 def test_a_verdict_on_too_few_differing_items_says_so() -> None:
-    assert "only 4 of 100 items were answered differently, too few for any difference" in verdict(paired(0, 4), 100)
+    assert "one model alone was right on 4 of 100 items, too few for any difference" in verdict(paired(0, 4), 100)
 
 
 def test_a_verdict_on_no_items_shows_no_difference() -> None:
