@@ -11,6 +11,7 @@ broken endpoint) is replaced on the way in: a record can always be written as UT
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -151,18 +152,23 @@ class Verdict(Record):
     """Id of the task with that similarity."""
 
 
-class EvalItem(Record):
+class _Item(Record):
+    """What every evaluation item has."""
+
+    topic: Text = ""
+    level: int = Field(default=1, ge=1, le=3)
+    citation: Text = ""
+    """The one source that decides the answer, e.g. ``RFC 4271, Section 9.1.2.2``."""
+    rationale: Text = ""
+
+
+class EvalItem(_Item):
     """A question with fixed options, exactly one of them right."""
 
     question: FilledText
     options: tuple[FilledText, ...] = Field(min_length=2, max_length=10)
     answer: Text
     """The right option, letter for letter."""
-    topic: Text = ""
-    level: int = Field(default=1, ge=1, le=3)
-    citation: Text = ""
-    """The one source that decides the answer, e.g. ``RFC 4271, Section 9.1.2.2``."""
-    rationale: Text = ""
 
     @model_validator(mode="after")
     def _one_right_option(self) -> Self:
@@ -183,15 +189,45 @@ class EvalItem(Record):
         return self.options.index(self.answer)
 
 
-class TrueFalseItem(Record):
+class ClozeItem(_Item):
+    """A sentence with one gap, written ``____``."""
+
+    question: FilledText
+    answers: tuple[FilledText, ...] = Field(min_length=1)
+    """Every accepted filling; case, white space and punctuation do not count."""
+
+    @model_validator(mode="after")
+    def _one_gap(self) -> Self:
+        if [len(gap) for gap in re.findall("_{3,}", self.question)] != [4]:
+            raise ValueError("a cloze question has exactly one gap, written ____")
+        return self
+
+    @cached_property
+    def id(self) -> str:
+        """Content hash of the sentence and its fillings."""
+        return content_id(self.question, self.answers)
+
+
+class OpenItem(_Item):
+    """A question that is answered in some sentences."""
+
+    question: FilledText
+    key_points: tuple[FilledText, ...] = Field(min_length=2)
+    """What a complete answer says, one claim each."""
+    answer: FilledText
+    """An answer that says all of it."""
+
+    @cached_property
+    def id(self) -> str:
+        """Content hash of the question and its key points."""
+        return content_id(self.question, self.key_points)
+
+
+class TrueFalseItem(_Item):
     """A statement to be judged, as it stands in a domain's file."""
 
     statement: FilledText
     answer: StrictBool
-    topic: Text = ""
-    level: int = Field(default=1, ge=1, le=3)
-    citation: Text = ""
-    rationale: Text = ""
 
     def as_choice(self) -> EvalItem:
         """The same item with the options True and False."""

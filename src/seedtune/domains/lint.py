@@ -120,20 +120,22 @@ def _lint_truncation(places: Sequence[str], pack: Pack) -> Iterator[Finding]:
 
 def _lint_answers(place: str, suite: Suite) -> Iterator[Finding]:
     """Right answers that can be guessed without knowing anything."""
-    total = len(suite.items)
+    items, total = suite.choices, len(suite.choices)
+    if not items:
+        return
     if suite.type == "true_false":
-        true = sum(item.key == 0 for item in suite.items)
+        true = sum(item.key == 0 for item in items)
         # An odd number cannot be halved: one half more or less is as even as it gets.
         if abs(true - total / 2) > max(0.5, _TRUE_SLACK * total):
             yield Finding("error", place, f"{true / total:.0%} of the statements are true; half should be")
         return
-    widths, positions = [len(item.options) for item in suite.items], Counter(item.key for item in suite.items)
+    widths, positions = [len(item.options) for item in items], Counter(item.key for item in items)
     counts = [positions[index] for index in range(max(widths))]
     # An item adds nothing to the positions that it does not have.
     expected = [sum(1 / width for width in widths if index < width) for index in range(max(widths))]
     if chisquare(counts, expected).pvalue < _POSITION_P:
         yield Finding("error", place, f"answer positions are uneven: {counts}; shuffle the options")
-    longest = sum(all(len(o) < len(item.answer) for o in item.options if o != item.answer) for item in suite.items)
+    longest = sum(all(len(o) < len(item.answer) for o in item.options if o != item.answer) for item in items)
     if longest / total > _LONGEST_SHARE:
         limit = f"at most {_LONGEST_SHARE:.0%}"
         yield Finding(

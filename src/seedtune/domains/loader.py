@@ -1,7 +1,7 @@
 """Read a domain folder. Every fault is a DomainError that names file and line."""
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -10,10 +10,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from seedtune.errors import DomainError
-from seedtune.records import EvalItem, SeedTask, TrueFalseItem, content_id, read_records
+from seedtune.records import ClozeItem, EvalItem, OpenItem, SeedTask, TrueFalseItem, content_id, read_records
 
 _SHIPPED = Path(__file__).parent
 T = TypeVar("T")
+
+SuiteType = Literal["multiple_choice", "true_false", "cloze", "open"]
 
 
 class _Part(BaseModel):
@@ -32,7 +34,7 @@ class PackFiles(_Part):
 class SuiteFiles(_Part):
     """Where an evaluation suite lies, and what its lines are."""
 
-    type: Literal["multiple_choice", "true_false"]
+    type: SuiteType
     items: str
 
 
@@ -81,9 +83,14 @@ class Suite:
     """Evaluation items of one type."""
 
     name: str
-    type: Literal["multiple_choice", "true_false"]
-    items: tuple[EvalItem, ...]
+    type: SuiteType
+    items: tuple[EvalItem | ClozeItem | OpenItem, ...]
     path: Path
+
+    @property
+    def choices(self) -> tuple[EvalItem, ...]:
+        """The items with fixed options; none in a cloze or open suite."""
+        return tuple(item for item in self.items if isinstance(item, EvalItem))
 
 
 @dataclass(frozen=True)
@@ -238,9 +245,11 @@ def _read_pack(folder: Path, name: str, files: PackFiles) -> Pack:
 
 def _read_suite(folder: Path, name: str, files: SuiteFiles) -> Suite:
     path = _inside(folder, files.items, f"suites.{name}.items")
-    readers: dict[str, Callable[[], list[EvalItem]]] = {
+    readers: dict[SuiteType, Callable[[], Sequence[EvalItem | ClozeItem | OpenItem]]] = {
         "multiple_choice": lambda: read_records(path, EvalItem, DomainError),
         "true_false": lambda: [item.as_choice() for item in read_records(path, TrueFalseItem, DomainError)],
+        "cloze": lambda: read_records(path, ClozeItem, DomainError),
+        "open": lambda: read_records(path, OpenItem, DomainError),
     }
     items = readers[files.type]()
     if not items:

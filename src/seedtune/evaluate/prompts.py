@@ -40,6 +40,7 @@ def open_question(item: EvalItem, suite_type: str) -> str:
 
 def spread(suite: Suite, limit: int | None) -> list[EvalItem]:
     """At most ``limit`` items, evenly over the file (files are sorted by topic)."""
-    if limit is None or limit >= len(suite.items):
-        return list(suite.items)
-    return [suite.items[number * len(suite.items) // limit] for number in range(limit)]
+    items = suite.choices
+    if limit is None or limit >= len(items):
+        return list(items)
+    return [items[number * len(items) // limit] for number in range(limit)]

@@ -69,9 +69,11 @@ def run_evaluate(run: runs.Run, domain: Domain) -> None:
     adapter = run.path / "train" / "adapter"
     if run.stage("train").get("state") != "done" or not (adapter / "adapter_model.safetensors").is_file():
         raise EvaluationError(f"{run.path}: there is no adapter yet: run 'seedtune train' first")
-    suites = domain.select_suites(config.evaluate.suites)
+    suites = [suite for suite in domain.select_suites(config.evaluate.suites) if suite.choices]
     if not suites:
-        raise EvaluationError(f"{domain.folder}: this domain has no evaluation suites; add some to domain.yaml")
+        raise EvaluationError(
+            f"{domain.folder}: no suite of type multiple_choice or true_false is selected; only these are scored so far"
+        )
     jobs = [
         _Job(suite, method, tuple(spread(suite, config.evaluate.limit)))
         for suite in suites
