@@ -2,11 +2,13 @@
 
 import json
 import os
-import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -97,6 +99,22 @@ def write_config(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@contextmanager
+def cpu_seconds(limit: float) -> Iterator[None]:
+    """Break off after so much time of this process alone: only what would run for minutes ever does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"still busy after {limit} s of CPU")
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, limit)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
 CLI = (sys.executable, "-m", "seedtune")
 
 
@@ -145,8 +163,3 @@ def small_run(domain: Path, llama: Path, url: str, goal: int = 12) -> dict[str, 
         "train": {"epochs": 2, "max_length": 256, "learning_rate": 1e-3},
         "evaluate": {"max_new_tokens": 4, "showcase_tokens": 8},
     }
-
-
-def copy_run(source: Path, target: Path) -> Path:
-    shutil.copytree(source, target)
-    return target

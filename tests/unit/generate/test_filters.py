@@ -2,15 +2,12 @@
 
 import json
 import random
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import cpu_seconds
 from seedtune.domains import load_domain, shipped_domains
 from seedtune.generate.filters import REASONS, FilterRules, judge
 from seedtune.records import Candidate, Verdict
@@ -247,22 +244,6 @@ def test_machine_made_records_are_no_loop(kind: str) -> None:
         "log": [f"2026-01-01T10:{n:02d}:00Z peer 192.0.2.1 state Established received KEEPALIVE" for n in range(30)],
     }[kind]
     assert verdict_on(candidate(given_input="\n".join(lines))).kept
-
-
-@contextmanager
-def cpu_seconds(limit: float) -> Iterator[None]:
-    """Break off after so much time of this process alone: only what would run for minutes ever does."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"still busy after {limit} s of CPU")
-
-    before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, limit)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
 
 
 def test_an_output_of_bare_lines_does_not_hang_the_filters() -> None:

@@ -1,14 +1,10 @@
 """Replies as teachers write them, and mangled: tolerant in form, strict where half a task could slip in."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import cpu_seconds
 from seedtune.generate.parsing import ParsedTask, parse_reply
 
 ONE = ParsedTask("Describe the hold timer.", "", "It ends a silent session.")
@@ -327,22 +323,6 @@ def test_a_reply_with_a_lost_line_holds_no_half_task(tasks: list[ParsedTask], da
     del lines[data.draw(st.integers(0, len(lines) - 1))]
     whole = {*flat, *(ParsedTask(task.instruction, "", task.output) for task in flat)}
     assert set(tasks_of("\n".join(lines))) <= whole
-
-
-@contextmanager
-def cpu_seconds(limit: float) -> Iterator[None]:
-    """Break off after so much time of this process alone: only what would run for minutes ever does."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"still busy after {limit} s of CPU")
-
-    before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, limit)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
 
 
 @pytest.mark.parametrize("run", ["*", " ", "\n", "\n###"], ids=["stars", "spaces", "lines", "rules"])
