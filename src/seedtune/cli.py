@@ -87,17 +87,18 @@ def generate(
         The teacher: 'embedded', the path of a local model, or a model's name at an OpenAI-compatible endpoint
         (OPENAI_BASE_URL, OPENAI_API_KEY).
     """
-    overrides = list(set_ or [])
+    overrides: list[str] = []
     if num_instructions_to_generate is not None:
         overrides.append(f"generate.num_instructions={num_instructions_to_generate}")
     if model_name is not None:
         kind = "local" if model_name == "embedded" or Path(model_name).is_dir() else "openai"
         name = json.dumps(model_name)
-        if _load(config, overrides).generate.teacher.type == kind:
-            overrides.append(f"generate.teacher.model={name}")
+        if _load(config, None).generate.teacher.type == kind:
+            overrides += [f"generate.teacher.type={kind}", f"generate.teacher.model={name}"]
         else:
             # Settings of the other kind of teacher have no meaning for this one.
             overrides.append(f"generate.teacher={{type: {kind}, model: {name}}}")
+    overrides += set_ or []
     _run_stages(_load(config, overrides), "generate")
     return 0
 

@@ -26,6 +26,9 @@ COMMANDS = (
     "domains new",
 )
 
+UNREACHABLE = ["generate", "--model-name", "m", "--set", "generate.teacher.base_url=http://127.0.0.1:9/v1"]
+UNREACHABLE += ["--set", "generate.teacher.max_retries=0"]
+
 
 def help_of(command: str) -> str:
     environment = clean_environment(COLUMNS="100", TERM="dumb")
@@ -78,6 +81,11 @@ def test_the_docs_hold_the_help_of_every_command() -> None:
         (["train", "--set", "name=never-generated"], 1, ["seedtune generate"]),
         (["evaluate", "--set", "name=never-trained"], 1, ["seedtune train"]),
         (["generate", "--model-name", "gpt-x"], 1, ["OPENAI_API_KEY"]),
+        (
+            UNREACHABLE,
+            1,
+            ["127.0.0.1:9", "cannot be reached", "OPENAI_BASE_URL"],
+        ),
     ],
 )
 def test_wrong_use_says_what_to_do(arguments: list[str], code: int, words: list[str], tmp_path: Path) -> None:
