@@ -14,7 +14,7 @@ from seedtune.domains import Domain, Pack
 from seedtune.errors import DataError, RunError
 from seedtune.generate.filters import FilterRules, judge
 from seedtune.generate.journal import read_events
-from seedtune.generate.parsing import parse_reply
+from seedtune.generate.parsing import Fault, parse_reply
 from seedtune.generate.sampling import draw_request, usable_packs
 from seedtune.records import Candidate, Reply, Request, Verdict
 from seedtune.similarity import RougeIndex
@@ -92,7 +92,7 @@ class State:
             if verdict.kept:
                 self.pool.add(candidate.id, candidate.instruction)
             verdicts.append(verdict)
-        self._count(reply, verdicts)
+        self._count(reply, verdicts, parsed.faults)
         return verdicts
 
     def restore(self, verdicts: list[Verdict]) -> None:
@@ -100,12 +100,13 @@ class State:
         for verdict in verdicts:
             if verdict.kept:
                 self.pool.add(verdict.candidate.id, verdict.candidate.instruction)
-        self._count(self.replies[self.committed], verdicts)
+        reply = self.replies[self.committed]
+        self._count(reply, verdicts, parse_reply(reply.text, reply.finish_reason).faults)
 
-    def _count(self, reply: Reply, verdicts: list[Verdict]) -> None:
+    def _count(self, reply: Reply, verdicts: list[Verdict], faults: Sequence[Fault]) -> None:
         if self.accepted < self.goal:
             self.counted += 1
-            self.faults.update(parse_reply(reply.text, reply.finish_reason).faults)
+            self.faults.update(faults)
             self.errors.update([reply.error] if reply.error else [])
         self.refused = self.refused + 1 if reply.finish_reason == "error" else 0
         self.barren = 0 if any(verdict.kept for verdict in verdicts) else self.barren + 1
