@@ -65,6 +65,29 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _shared_folder(variable: str, name: str) -> Path:
+    """A folder of test data beside the checkout; its absence skips a test, or fails it where fixtures are required."""
+    folder = Path(os.environ.get(variable) or ROOT.parent / "shared" / name)
+    if not folder.is_dir():
+        reason = f"no folder {folder}: set {variable}"
+        if os.environ.get("SEEDTUNE_REQUIRE_FIXTURES"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mrt_fixtures() -> Path:
+    """Real MRT files, too large to commit."""
+    return _shared_folder("SEEDTUNE_MRT_FIXTURES", "mrt")
+
+
+@pytest.fixture(scope="session")
+def golden_fixtures() -> Path:
+    """What the real PyBGPStream gave for the files of ``mrt_fixtures``."""
+    return _shared_folder("SEEDTUNE_GOLDEN_FIXTURES", "pybgpstream-golden")
+
+
 @pytest.fixture
 def domain_folder(tmp_path: Path) -> Path:
     """The template domain, as 'seedtune domains new' makes it."""
