@@ -243,6 +243,8 @@ class EvaluateConfig(_Section):
 
     suites: tuple[str, ...] | None = None
     """Suites of the domain; None is all of them."""
+    split: Literal["test", "dev"] = "test"
+    """``test`` to report on; ``dev`` while you choose among checkpoints and settings."""
     methods: tuple[Literal["loglikelihood", "generate"], ...] = ("loglikelihood", "generate")
     """Compare the options' log-likelihoods, or let the model write its answer."""
     limit: int | None = Field(default=None, ge=1)

@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from seedtune import console, models
+from seedtune import console, models, sandbox
 from seedtune.config import Config, LocalTeacherConfig, OpenAITeacherConfig
 from seedtune.domains import lint_domain, load_domain
 from seedtune.errors import SeedtuneError
@@ -56,6 +56,7 @@ def check_machine() -> list[Check]:
         *_python(),
         *(_extra(name, needed=False) for name in _EXTRAS),
         *_device(),
+        _sandbox(),
         _embedded(needed=False),
         _endpoint(OpenAITeacherConfig(model=""), needed=False),
         _hub_token(needed=False),
@@ -65,7 +66,7 @@ def check_machine() -> list[Check]:
 
 def check_run(config: Config) -> list[Check]:
     """Everything that one config needs."""
-    checks = [*_python(), _extra("train", needed=True), *_device(), _domain(config)]
+    checks = [*_python(), _extra("train", needed=True), *_device(), _sandbox(), _domain(config)]
     teacher = config.generate.teacher
     settings = {config.model.name: "model.name"}
     if isinstance(teacher, LocalTeacherConfig):
@@ -131,6 +132,14 @@ def _device() -> Iterator[Check]:
     else:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         yield Check("device", "note", f"no GPU; {cores} CPU cores: enough for the demo and for small models")
+
+
+def _sandbox() -> Check:
+    """How programs that a model wrote can be run here: found out by running one."""
+    level, why = sandbox.best_level()
+    detail = f"{level}: {why}" if level else f"programs cannot be run safely: {why}"
+    best = level == "bubblewrap"
+    return Check("sandbox", "ok" if best else "note", detail, "" if best else sandbox.MEND)
 
 
 def _embedded(needed: bool) -> Check:
@@ -246,9 +255,13 @@ def _domain(config: Config) -> Check:
     try:
         domain = load_domain(config.domain)
         domain.select_packs(config.generate.packs)
-        domain.select_suites(config.evaluate.suites)
+        suites = domain.select_suites(config.evaluate.suites)
     except SeedtuneError as problem:
         return Check("domain", "missing", str(problem), "seedtune domains lint " + config.domain)
+    split = config.evaluate.split
+    if not any(suite.only(split).choices for suite in suites):
+        detail = f"{domain.name}: no suite of type multiple_choice or true_false has a {split} file"
+        return Check("domain", "missing", detail, f"add '{split}:' to a suite in domain.yaml, or set evaluate.split")
     errors = [finding for finding in lint_domain(domain) if finding.level == "error"]
     if errors:
         return Check("domain", "note", f"{domain.name}: {len(errors)} faults", f"seedtune domains lint {config.domain}")

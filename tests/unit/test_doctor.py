@@ -1,6 +1,7 @@
 """What the doctor finds, what it says to do about it, and its exit code. No network but loopback."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pytest
 from conftest import FakeTeacher, seedtune
 from seedtune.config import Config
 from seedtune.doctor import Check, check_run, show_findings
+from seedtune.sandbox import best_level
 
 UNREACHABLE = "http://127.0.0.1:9/v1"  # the discard port: nothing listens there
 
@@ -295,6 +297,13 @@ def test_a_name_that_can_be_no_model_is_missing(make: Make, name: str) -> None:
 # Domain and data
 
 
+def test_a_split_that_no_suite_has_is_missing(make: Make, domain_folder: Path) -> None:
+    description = domain_folder / "domain.yaml"
+    description.write_text(re.sub(r"\n    dev: .*", "", description.read_text()))
+    [check] = missing(make(evaluate={"split": "dev"}))
+    assert (check.what, "has a dev file" in check.detail) == ("domain", True)
+
+
 def test_a_missing_domain_is_missing(make: Make) -> None:
     [check] = missing(make(domain="bpg"))
     assert (check.what, "no domain 'bpg'" in check.detail) == ("domain", True)
@@ -323,6 +332,30 @@ def test_a_file_that_the_config_names_is_looked_for(make: Make, model_folder: Pa
     if "model" in setting:
         setting = {"model": {"name": str(model_folder), **setting["model"]}}
     assert len(missing(make(**setting))) == 1
+
+
+# The sandbox
+
+
+def test_the_level_of_the_sandbox_is_told_with_its_reason(make: Make) -> None:
+    level, why = best_level()
+    check = find(check_run(make()), "sandbox")
+    assert check.detail.endswith(f": {why}")
+    assert check.detail.startswith(level or "programs cannot be run safely")
+    assert (check.state == "ok") == (level == "bubblewrap") == (not check.mend)
+
+
+@pytest.mark.parametrize("level", ["landlock", None])
+def test_less_than_the_best_level_does_not_stop_a_run_but_is_to_be_mended(
+    make: Make, monkeypatch: pytest.MonkeyPatch, level: str | None
+) -> None:
+    monkeypatch.setattr("seedtune.sandbox.best_level", lambda: (level, "bubblewrap: not installed"))
+    check = find(check_run(make()), "sandbox")
+    assert (check.state, "bubblewrap: not installed" in check.detail) == ("note", True)
+    assert "apt install bubblewrap" in check.mend
+
+
+# The disk
 
 
 def test_a_disk_that_is_full_is_missing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,7 +422,7 @@ def test_the_command_prints_json_alone_and_no_gap_of_the_machine_fails_it(tmp_pa
     states = {check["what"]: check["state"] for check in report["checks"]}
     assert (result.returncode, report["ready"]) == (0, True)
     assert (states["teacher endpoint"], states["hub token"]) == ("ok", "note")
-    assert states.keys() >= {"python", "extra train", "extra web", "embedded model", "disk"}
+    assert states.keys() >= {"python", "extra train", "extra web", "sandbox", "embedded model", "disk"}
 
 
 def test_a_dry_run_fails_with_what_is_missing(tmp_path: Path, make: Make, write_config: Callable[..., Path]) -> None:

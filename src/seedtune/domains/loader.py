@@ -1,71 +1,41 @@
 """Read a domain folder. Every fault is a DomainError that names file and line."""
 
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from seedtune.domains.canary import canary_of
+from seedtune.domains.description import (
+    DomainFile,
+    PackFiles,
+    Split,
+    SuiteFiles,
+    SuiteType,
+    hint,
+    read_description,
+    read_text,
+)
 from seedtune.errors import DomainError
-from seedtune.records import ClozeItem, EvalItem, OpenItem, SeedTask, TrueFalseItem, content_id, read_records
+from seedtune.records import (
+    ClozeItem,
+    EvalItem,
+    OpenItem,
+    Record,
+    SeedTask,
+    TrueFalseItem,
+    content_id,
+    read_json_lines,
+    validation_message,
+)
 
 _SHIPPED = Path(__file__).parent
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 
-SuiteType = Literal["multiple_choice", "true_false", "cloze", "open"]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class PackFiles(_Part):
-    """Where a prompt pack lies, relative to the domain folder."""
-
-    prompt: str
-    """Markdown: the teacher's system text."""
-    seeds: str
-    """JSON Lines of seed tasks."""
-
-
-class SuiteFiles(_Part):
-    """Where an evaluation suite lies, and what its lines are."""
-
-    type: SuiteType
-    items: str
-
-
-class FilterRules(_Part):
-    """The domain's own filter rules for generated tasks."""
-
-    blocked_words: tuple[str, ...] = ()
-    """An instruction with one of these words (whole words, any case) is rejected: what a text model cannot do."""
-
-
-class DomainFile(_Part):
-    """The content of ``domain.yaml``."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    title: str = Field(min_length=1)
-    description: str = ""
-    licence: str = ""
-    """Licence of the folder's content."""
-    system_prompt: str | None = None
-    """Put before every question in training and evaluation; None leaves it to the model's chat template."""
-    topics: dict[str, str] = {}
-    """Topic name: one line that says what belongs to it. Empty: topics are free words."""
-    packs: dict[str, PackFiles] = Field(min_length=1)
-    suites: dict[str, SuiteFiles] = {}
-    filters: FilterRules = FilterRules()
-    showcase: tuple[str, ...] = ()
-    """Open questions that base and tuned model answer side by side in the report."""
-
-
-_PARTS: dict[str, type[_Part]] = {"packs": PackFiles, "suites": SuiteFiles, "filters": FilterRules}
-"""What stands below the keys of ``domain.yaml`` that have keys of their own."""
+Item = EvalItem | ClozeItem | OpenItem
 
 
 @dataclass(frozen=True)
@@ -76,21 +46,43 @@ class Pack:
     prompt: str
     seeds: tuple[SeedTask, ...]
     seeds_path: Path
+    lines: tuple[int, ...] = ()
+    """Line of each seed task in its file."""
+
+
+@dataclass(frozen=True)
+class ItemFile:
+    """The items of one split of a suite."""
+
+    path: Path
+    items: tuple[Item, ...]
+    lines: tuple[int, ...] = ()
+    """Line of each item in the file."""
+    canary: str | None = None
+    """The sentence of the first line, if that is a canary."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Evaluation items of one type."""
+    """Evaluation items of one type, split into files."""
 
     name: str
     type: SuiteType
-    items: tuple[EvalItem | ClozeItem | OpenItem, ...]
-    path: Path
+    files: dict[Split, ItemFile]
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """All items, ``test`` before ``dev``."""
+        return tuple(item for file in self.files.values() for item in file.items)
 
     @property
     def choices(self) -> tuple[EvalItem, ...]:
         """The items with fixed options; none in a cloze or open suite."""
         return tuple(item for item in self.items if isinstance(item, EvalItem))
+
+    def only(self, split: Split) -> "Suite":
+        """This suite with the items of one split; without any where it has no such file."""
+        return Suite(self.name, self.type, {name: file for name, file in self.files.items() if name == split})
 
 
 @dataclass(frozen=True)
@@ -163,107 +155,85 @@ def load_domain(name_or_path: str) -> Domain:
         DomainError: a file is missing, empty or has a broken line; the message names file and line.
     """
     folder = domain_folder(name_or_path)
-    file = _read_domain_file(folder / "domain.yaml")
+    file = read_description(folder / "domain.yaml")
     packs = {name: _read_pack(folder, name, files) for name, files in file.packs.items()}
     suites = {name: _read_suite(folder, name, files) for name, files in file.suites.items()}
+    for name in file.requirements.seeds:
+        _lookup(packs, name, "pack", folder, "requirements.seeds: ")
+    for name in file.requirements.items:
+        _lookup(suites, name, "suite", folder, "requirements.items: ")
     return Domain(folder, file, packs, suites)
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as problem:
-        raise DomainError(f"{path}: cannot be read: {problem.strerror}") from problem
-    except UnicodeDecodeError as problem:
-        raise DomainError(f"{path}: is not UTF-8 (byte {problem.start}); save it as UTF-8") from problem
+def file_inside(folder: Path, name: str, key: str) -> Path:
+    """The file that a key of ``domain.yaml`` names.
 
-
-def _read_domain_file(path: Path) -> DomainFile:
-    text = _read_text(path)
-    try:
-        tree: object = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as problem:
-        line = problem.problem_mark.line + 1 if problem.problem_mark else 0
-        raise DomainError(f"{path}:{line}: not valid YAML: {problem.problem}") from problem
-    except (yaml.YAMLError, ValueError) as problem:  # a character YAML forbids; a date that is none
-        raise DomainError(f"{path}: not valid YAML: {problem}") from problem
-    try:
-        return DomainFile.model_validate(tree)
-    except ValidationError as problem:
-        raise DomainError(_explain(problem, path, yaml.compose(text, Loader=yaml.SafeLoader))) from problem
-
-
-def _explain(problem: ValidationError, path: Path, root: yaml.Node | None) -> str:
-    """One line for each finding; an unknown key with its line and the nearest right one."""
-    findings: list[str] = []
-    for found in problem.errors(include_url=False):
-        place = tuple(str(part) for part in found["loc"])
-        dotted = ".".join(place)
-        if found["type"] == "extra_forbidden":
-            *above, key = place
-            hint = _hint(key, (_PARTS[above[0]] if above else DomainFile).model_fields)
-            findings.append(f"{path}:{_key_line(root, place)}: unknown key '{dotted}'; {hint}")
-        else:
-            # Pydantic's own words would name the class.
-            said = "expected keys and values" if found["type"] == "model_type" else found["msg"]
-            findings.append(f"{path}: {dotted}: {said[0].lower()}{said[1:]}" if place else f"{path}: {said}")
-    return "\n".join(findings)
-
-
-def _key_line(node: yaml.Node | None, place: tuple[str, ...]) -> int:
-    """Line of the key at ``place``, from 1; of the nearest key above it where YAML merged it in from elsewhere."""
-    line = 1
-    for part in place:
-        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-            if key.value == part:
-                line, node = key.start_mark.line + 1, value
-                break
-    return line
-
-
-def _inside(folder: Path, name: str, what: str) -> Path:
+    Raises:
+        DomainError: there is none, or it lies outside the folder.
+    """
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise DomainError(f"{folder / 'domain.yaml'}: {what}: {name} lies outside the domain folder")
+        raise DomainError(f"{folder / 'domain.yaml'}: {key}: {name} lies outside the domain folder")
     if not path.is_file():
-        raise DomainError(f"{folder / 'domain.yaml'}: {what}: there is no file {name}")
+        raise DomainError(f"{folder / 'domain.yaml'}: {key}: there is no file {name}")
     # Where domain.yaml gives an absolute path, places are still named below the folder.
     return folder / path.relative_to(folder.resolve())
 
 
 def _read_pack(folder: Path, name: str, files: PackFiles) -> Pack:
-    prompt_path = _inside(folder, files.prompt, f"packs.{name}.prompt")
-    seeds_path = _inside(folder, files.seeds, f"packs.{name}.seeds")
-    prompt = _read_text(prompt_path).strip()
+    prompt_path = file_inside(folder, files.prompt, f"packs.{name}.prompt")
+    seeds_path = file_inside(folder, files.seeds, f"packs.{name}.seeds")
+    prompt = read_text(prompt_path).strip()
     if not prompt:
         raise DomainError(f"{prompt_path}: the prompt is empty; say who the teacher is and what its tasks are about")
-    seeds = tuple(read_records(seeds_path, SeedTask, DomainError))
+    seeds = _read_lines(seeds_path, read_json_lines(seeds_path, DomainError), SeedTask)
     if not seeds:
         raise DomainError(f'{seeds_path}: no seed task; write some lines of {{"instruction", "input", "output"}}')
-    return Pack(name, prompt, seeds, seeds_path)
+    return Pack(name, prompt, tuple(seeds.values()), seeds_path, tuple(seeds))
 
 
 def _read_suite(folder: Path, name: str, files: SuiteFiles) -> Suite:
-    path = _inside(folder, files.items, f"suites.{name}.items")
-    readers: dict[SuiteType, Callable[[], Sequence[EvalItem | ClozeItem | OpenItem]]] = {
-        "multiple_choice": lambda: read_records(path, EvalItem, DomainError),
-        "true_false": lambda: [item.as_choice() for item in read_records(path, TrueFalseItem, DomainError)],
-        "cloze": lambda: read_records(path, ClozeItem, DomainError),
-        "open": lambda: read_records(path, OpenItem, DomainError),
+    read: dict[Split, ItemFile] = {}
+    for split, file in files.splits.items():
+        key = "items" if files.items and split == "test" else split
+        read[split] = _read_items(file_inside(folder, file, f"suites.{name}.{key}"), files.type)
+    return Suite(name, files.type, read)
+
+
+def _read_items(path: Path, kind: SuiteType) -> ItemFile:
+    lines = list(read_json_lines(path, DomainError))
+    canary = canary_of(lines[0][1]) if lines else None
+    lines = lines[canary is not None :]
+    for number, value in lines:
+        if "canary" in value:
+            raise DomainError(f'{path}:{number}: a canary is the first line of its file: {{"canary": "..."}} alone')
+    readers: dict[SuiteType, Callable[[], dict[int, Item]]] = {
+        "multiple_choice": lambda: dict(_read_lines(path, lines, EvalItem)),
+        "true_false": lambda: {n: item.as_choice() for n, item in _read_lines(path, lines, TrueFalseItem).items()},
+        "cloze": lambda: dict(_read_lines(path, lines, ClozeItem)),
+        "open": lambda: dict(_read_lines(path, lines, OpenItem)),
     }
-    items = readers[files.type]()
+    items = readers[kind]()
     if not items:
         raise DomainError(f"{path}: no item in this suite; write some or take the suite out of domain.yaml")
-    return Suite(name, files.type, tuple(items), path)
+    return ItemFile(path, tuple(items.values()), tuple(items), canary)
 
 
-def _lookup(known: dict[str, T], name: str, what: str, folder: Path) -> T:
+def _read_lines(path: Path, lines: Iterable[tuple[int, dict[str, object]]], kind: type[R]) -> dict[int, R]:
+    """Line number to record; all broken lines in one error."""
+    records: dict[int, R] = {}
+    faults: list[str] = []
+    for number, value in lines:
+        try:
+            records[number] = kind.model_validate(value)
+        except ValidationError as problem:
+            faults.append(f"{path}:{number}: {validation_message(problem)}")
+    if faults:
+        raise DomainError("\n".join(faults))
+    return records
+
+
+def _lookup(known: dict[str, T], name: str, what: str, folder: Path, key: str = "") -> T:
     if name not in known:
-        raise DomainError(f"{folder / 'domain.yaml'}: no {what} '{name}'; {_hint(name, known)}")
+        raise DomainError(f"{folder / 'domain.yaml'}: {key}no {what} '{name}'; {hint(name, known)}")
     return known[name]
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names) or 'none'}"

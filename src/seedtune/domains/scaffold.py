@@ -2,15 +2,17 @@
 
 import re
 import shutil
+import uuid
 from pathlib import Path
 
+from seedtune.domains.canary import canary_sentence
 from seedtune.errors import DomainError
 
 _TEMPLATE = Path(__file__).parent / "template"
 
 
 def create_domain(folder: Path) -> list[Path]:
-    """Copy the template domain to a folder that does not exist or is empty, named after it.
+    """Copy the template domain to a folder that does not exist or is empty, named after it, with a canary of its own.
 
     Returns:
         The files written.
@@ -23,10 +25,14 @@ def create_domain(folder: Path) -> list[Path]:
         raise DomainError(f"{folder}: name the folder with letters or digits; the domain takes its name")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DomainError(f"{folder}: is there already and not empty; give a new folder")
+    canary = canary_sentence(name, str(uuid.uuid4()))
     try:
         shutil.copytree(_TEMPLATE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
-        description = folder / "domain.yaml"
-        description.write_text(description.read_text(encoding="utf-8").replace("DOMAIN_NAME", name), encoding="utf-8")
+        for path, placeholder, text in (
+            (folder / "domain.yaml", "DOMAIN_NAME", name),
+            *((path, "CANARY", canary) for path in folder.glob("evaluation/test/*.jsonl")),
+        ):
+            path.write_text(path.read_text(encoding="utf-8").replace(placeholder, text), encoding="utf-8")
     except OSError as problem:
         raise DomainError(f"{folder}: cannot be written: {problem.strerror}") from problem
     return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -69,10 +69,13 @@ def run_evaluate(run: runs.Run, domain: Domain) -> None:
     adapter = run.path / "train" / "adapter"
     if run.stage("train").get("state") != "done" or not (adapter / "adapter_model.safetensors").is_file():
         raise EvaluationError(f"{run.path}: there is no adapter yet: run 'seedtune train' first")
-    suites = [suite for suite in domain.select_suites(config.evaluate.suites) if suite.choices]
+    split = config.evaluate.split
+    selected = [suite.only(split) for suite in domain.select_suites(config.evaluate.suites)]
+    suites = [suite for suite in selected if suite.choices]
     if not suites:
         raise EvaluationError(
-            f"{domain.folder}: no suite of type multiple_choice or true_false is selected; only these are scored so far"
+            f"{domain.folder}: no suite of type multiple_choice or true_false with a {split} file is selected; "
+            "only these are scored so far"
         )
     jobs = [
         _Job(suite, method, tuple(spread(suite, config.evaluate.limit)))
@@ -103,6 +106,7 @@ def run_evaluate(run: runs.Run, domain: Domain) -> None:
             "base": models.public_name(config.model.name),
             "adapter_sha256": file_sha256(adapter / "adapter_model.safetensors"),
             "seed": config.seed,
+            "split": split,
             "suites": {job.name: _compare(job, answers) for job in jobs},
         }
         write_atomic(folder / "report.json", json.dumps(report, indent=2) + "\n")

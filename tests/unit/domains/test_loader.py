@@ -8,6 +8,10 @@ import pytest
 from seedtune.domains import load_domain, shipped_domains
 from seedtune.errors import DomainError
 
+SEED = {"instruction": "i", "input": "", "output": "o", "topic": "basics"}
+CHOICE = {"question": "q", "options": ["Water", "Salt"], "answer": "Salt"}
+STATEMENT = {"statement": "s", "answer": True}
+
 
 def fault(folder: Path) -> str:
     """What the loader says about a broken domain."""
@@ -35,7 +39,7 @@ def test_a_new_domain_loads_whole(domain_folder: Path) -> None:
     domain = load_domain(str(domain_folder))
     assert domain.name == "baking"
     assert [len(pack.seeds) for pack in domain.packs.values()] == [6]
-    assert {name: len(suite.items) for name, suite in domain.suites.items()} == {"multiple_choice": 4, "true_false": 4}
+    assert {name: len(suite.items) for name, suite in domain.suites.items()} == {"multiple_choice": 6, "true_false": 6}
 
 
 @pytest.mark.parametrize("name", shipped_domains())
@@ -84,7 +88,7 @@ def test_identity_follows_prompt_seeds_and_filters(domain_folder: Path) -> None:
 
 def test_identity_does_not_follow_the_questions(domain_folder: Path) -> None:
     domain = load_domain(str(domain_folder))
-    replace(domain_folder / "evaluation/true_false.jsonl", "Cold dough", "Icy dough")
+    replace(domain_folder / "evaluation/test/true_false.jsonl", "Cold dough", "Icy dough")
     again = load_domain(str(domain_folder))
     assert again.content_id(again.select_packs(None)) == domain.content_id(domain.select_packs(None))
 
@@ -117,7 +121,7 @@ def test_the_home_of_an_unknown_user_is_no_domain() -> None:
         ("prompts/knowledge.md", "prompts/none.md", "packs.knowledge.prompt: there is no file prompts/none.md"),
         ("seeds/knowledge.jsonl", "seeds/none.jsonl", "packs.knowledge.seeds: there is no file seeds/none.jsonl"),
         ("seeds/knowledge.jsonl", "seeds", "packs.knowledge.seeds: there is no file seeds"),
-        ("evaluation/true_false.jsonl", "x.jsonl", "suites.true_false.items: there is no file x.jsonl"),
+        ("evaluation/test/true_false.jsonl", "x.jsonl", "suites.true_false.test: there is no file x.jsonl"),
         ("prompts/knowledge.md", "../other/p.md", "packs.knowledge.prompt: ../other/p.md lies outside"),
         ("seeds/knowledge.jsonl", "/etc/passwd", "packs.knowledge.seeds: /etc/passwd lies outside the domain folder"),
         ("type: true_false", "type: truefalse", "suites.true_false.type: input should be 'multiple_choice'"),
@@ -191,6 +195,101 @@ def test_an_empty_description_is_told_without_names_of_classes(domain_folder: Pa
     assert "domainfile" not in fault(domain_folder).lower()
 
 
+# Suites and their splits
+
+
+def test_a_suite_has_its_test_items_before_those_of_dev(domain_folder: Path) -> None:
+    suite = load_domain(str(domain_folder)).suites["multiple_choice"]
+    assert {split: len(file.items) for split, file in suite.files.items()} == {"test": 4, "dev": 2}
+    assert suite.items == suite.files["test"].items + suite.files["dev"].items
+    assert suite.only("dev").items == suite.files["dev"].items
+    assert suite.only("test").choices == suite.files["test"].items
+
+
+@pytest.mark.parametrize("key", ["items", "test"])
+def test_a_suite_of_one_file_is_all_test(domain_folder: Path, key: str) -> None:
+    old = "    test: evaluation/test/true_false.jsonl\n    dev: evaluation/dev/true_false.jsonl\n"
+    replace(domain_folder / "domain.yaml", old, f"    {key}: evaluation/test/true_false.jsonl\n")
+    suite = load_domain(str(domain_folder)).suites["true_false"]
+    assert (len(suite.only("test").items), suite.only("dev").items) == (4, ())
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        "dev: evaluation/dev/true_false.jsonl",
+        "items: evaluation/test/true_false.jsonl\n    test: evaluation/test/true_false.jsonl",
+        "items: evaluation/test/true_false.jsonl\n    dev: evaluation/dev/true_false.jsonl",
+        "reviews: evaluation/reviews.jsonl",
+    ],
+)
+def test_a_suite_that_names_its_files_in_another_way_is_told_how(domain_folder: Path, files: str) -> None:
+    old = "test: evaluation/test/true_false.jsonl\n    dev: evaluation/dev/true_false.jsonl"
+    replace(domain_folder / "domain.yaml", old, files)
+    how = "name its files as 'test: FILE' and 'dev: FILE', or one file as 'items: FILE'"
+    assert fault(domain_folder) == f"{domain_folder / 'domain.yaml'}: suites.true_false: {how}"
+
+
+def test_one_file_cannot_be_both_splits(domain_folder: Path) -> None:
+    replace(domain_folder / "domain.yaml", "evaluation/dev/true_false.jsonl", "evaluation/test/true_false.jsonl")
+    assert "suites.true_false: dev and test are the same file" in fault(domain_folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("  dev_share", "  dev_shrae", "unknown key 'requirements.dev_shrae'; did you mean 'dev_share'?"),
+        ("{knowledge: 6}", "{knowlege: 6}", "requirements.seeds: no pack 'knowlege'; did you mean 'knowledge'?"),
+        ("true_false: 6}", "truefalse: 6}", "requirements.items: no suite 'truefalse'; did you mean 'true_false'?"),
+        ("dev_share: 0.3", "dev_share: 30", "requirements.dev_share: input should be less than 1"),
+        ("    dev: ev", "    dve: ev", "unknown key 'suites.multiple_choice.dve'; did you mean 'dev'?"),
+    ],
+)
+def test_a_wrong_requirement_or_split_is_named(domain_folder: Path, old: str, new: str, words: str) -> None:
+    replace(domain_folder / "domain.yaml", old, new)
+    assert words in fault(domain_folder)
+
+
+# The canary
+
+
+def test_the_canary_is_no_item_and_lines_count_it(domain_folder: Path) -> None:
+    file = load_domain(str(domain_folder)).suites["true_false"].files["test"]
+    assert file.canary is not None
+    assert file.lines == (2, 3, 4, 5)
+    assert len(file.items) == 4
+
+
+def test_a_file_without_a_canary_is_read_from_its_first_line(domain_folder: Path) -> None:
+    file = load_domain(str(domain_folder)).suites["true_false"].files["dev"]
+    assert (file.canary, file.lines) == (None, (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("file", "number", "line"),
+    [
+        ("evaluation/test/true_false.jsonl", 3, {"canary": "again"}),
+        ("evaluation/dev/true_false.jsonl", 2, {"canary": "again"}),
+        ("evaluation/test/true_false.jsonl", 1, {"canary": "first", **STATEMENT}),
+        ("evaluation/test/true_false.jsonl", 1, {"canary": 1}),
+    ],
+)
+def test_a_canary_anywhere_else_is_an_error(domain_folder: Path, file: str, number: int, line: object) -> None:
+    replace_line(domain_folder / file, number, line)
+    where = f"{domain_folder / file}:{number}"
+    assert fault(domain_folder) == f'{where}: a canary is the first line of its file: {{"canary": "..."}} alone'
+
+
+def test_a_canary_among_the_seeds_is_an_error(domain_folder: Path) -> None:
+    replace_line(domain_folder / "seeds/knowledge.jsonl", 1, {"canary": "first"})
+    assert fault(domain_folder).startswith(f"{domain_folder / 'seeds/knowledge.jsonl'}:1: ")
+
+
+def test_a_file_of_nothing_but_a_canary_has_no_item(domain_folder: Path) -> None:
+    (domain_folder / "evaluation/test/true_false.jsonl").write_text('{"canary": "first"}\n')
+    assert "no item in this suite" in fault(domain_folder)
+
+
 # Prompts
 
 
@@ -210,10 +309,6 @@ def test_a_prompt_that_is_not_utf8_is_named(domain_folder: Path) -> None:
 
 # Seeds and items
 
-SEED = {"instruction": "i", "input": "", "output": "o", "topic": "basics"}
-CHOICE = {"question": "q", "options": ["Water", "Salt"], "answer": "Salt"}
-STATEMENT = {"statement": "s", "answer": True}
-
 
 @pytest.mark.parametrize(
     ("file", "line", "words"),
@@ -224,17 +319,21 @@ STATEMENT = {"statement": "s", "answer": True}
         ("seeds/knowledge.jsonl", {"instruction": "i"}, "output: field required"),
         ("seeds/knowledge.jsonl", {**SEED, "output": ""}, "output: string should have at least 1 character"),
         ("seeds/knowledge.jsonl", {**SEED, "citations": "RFC 4271"}, "citations: input should be a valid tuple"),
-        ("evaluation/multiple_choice.jsonl", {**CHOICE, "answer": "Sand"}, "is not among its options"),
-        ("evaluation/multiple_choice.jsonl", {**CHOICE, "answer": "salt"}, "is not among its options"),
-        ("evaluation/multiple_choice.jsonl", {**CHOICE, "answer": 1}, "answer: input should be a valid string"),
-        ("evaluation/multiple_choice.jsonl", {**CHOICE, "options": ["Salt"]}, "options: "),
-        ("evaluation/multiple_choice.jsonl", {**CHOICE, "options": ["Salt", "Salt"]}, "two options are the same"),
-        ("evaluation/multiple_choice.jsonl", {**CHOICE, "level": 4}, "level: "),
-        ("evaluation/multiple_choice.jsonl", {**CHOICE, "explanation": ""}, "explanation: extra inputs"),
-        ("evaluation/multiple_choice.jsonl", STATEMENT, "question: field required"),
-        ("evaluation/true_false.jsonl", {**STATEMENT, "answer": "true"}, "answer: input should be a valid boolean"),
-        ("evaluation/true_false.jsonl", {**STATEMENT, "answer": 1}, "answer: input should be a valid boolean"),
-        ("evaluation/true_false.jsonl", {**STATEMENT, "statement": ""}, "statement: "),
+        ("evaluation/test/multiple_choice.jsonl", {**CHOICE, "answer": "Sand"}, "is not among its options"),
+        ("evaluation/test/multiple_choice.jsonl", {**CHOICE, "answer": "salt"}, "is not among its options"),
+        ("evaluation/test/multiple_choice.jsonl", {**CHOICE, "answer": 1}, "answer: input should be a valid string"),
+        ("evaluation/test/multiple_choice.jsonl", {**CHOICE, "options": ["Salt"]}, "options: "),
+        ("evaluation/test/multiple_choice.jsonl", {**CHOICE, "options": ["Salt", "Salt"]}, "two options are the same"),
+        ("evaluation/test/multiple_choice.jsonl", {**CHOICE, "level": 4}, "level: "),
+        ("evaluation/test/multiple_choice.jsonl", {**CHOICE, "explanation": ""}, "explanation: extra inputs"),
+        ("evaluation/test/multiple_choice.jsonl", STATEMENT, "question: field required"),
+        (
+            "evaluation/test/true_false.jsonl",
+            {**STATEMENT, "answer": "true"},
+            "answer: input should be a valid boolean",
+        ),
+        ("evaluation/test/true_false.jsonl", {**STATEMENT, "answer": 1}, "answer: input should be a valid boolean"),
+        ("evaluation/test/true_false.jsonl", {**STATEMENT, "statement": ""}, "statement: "),
     ],
 )
 def test_a_broken_line_is_named_with_file_and_line(domain_folder: Path, file: str, line: object, words: str) -> None:
@@ -242,6 +341,13 @@ def test_a_broken_line_is_named_with_file_and_line(domain_folder: Path, file: st
     said = fault(domain_folder)
     assert said.startswith(f"{domain_folder / file}:3: ")
     assert words in said
+
+
+def test_all_broken_lines_of_a_file_are_named_at_once(domain_folder: Path) -> None:
+    path = domain_folder / "seeds/knowledge.jsonl"
+    for number in (2, 5):
+        replace_line(path, number, {"instruction": "i"})
+    assert [line.partition(": ")[0] for line in fault(domain_folder).splitlines()] == [f"{path}:2", f"{path}:5"]
 
 
 def test_seeds_that_are_all_blank_are_told_the_form_of_one(domain_folder: Path) -> None:
@@ -253,7 +359,7 @@ def test_seeds_that_are_all_blank_are_told_the_form_of_one(domain_folder: Path) 
 
 
 def test_a_suite_without_items_is_told_the_two_ways_out(domain_folder: Path) -> None:
-    (domain_folder / "evaluation/true_false.jsonl").write_text("")
+    (domain_folder / "evaluation/test/true_false.jsonl").write_text("")
     assert "no item in this suite; write some or take the suite out of domain.yaml" in fault(domain_folder)
 
 

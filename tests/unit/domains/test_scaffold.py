@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from seedtune.domains import create_domain, lint_domain, load_domain
+from seedtune.domains.canary import GUID
 from seedtune.errors import DomainError
 
 
@@ -39,15 +40,30 @@ def test_the_files_written_are_told(tmp_path: Path) -> None:
     written = create_domain(tmp_path / "baking")
     assert [str(path.relative_to(tmp_path / "baking")) for path in written] == [
         "domain.yaml",
-        "evaluation/multiple_choice.jsonl",
-        "evaluation/true_false.jsonl",
+        "evaluation/dev/multiple_choice.jsonl",
+        "evaluation/dev/true_false.jsonl",
+        "evaluation/test/multiple_choice.jsonl",
+        "evaluation/test/true_false.jsonl",
         "prompts/knowledge.md",
         "seeds/knowledge.jsonl",
     ]
 
 
-def test_no_placeholder_is_left(tmp_path: Path) -> None:
-    assert not [path for path in create_domain(tmp_path / "baking") if "DOMAIN_NAME" in path.read_text()]
+@pytest.mark.parametrize("placeholder", ["DOMAIN_NAME", "CANARY"])
+def test_no_placeholder_is_left(tmp_path: Path, placeholder: str) -> None:
+    assert not [path for path in create_domain(tmp_path / "baking") if placeholder in path.read_text()]
+
+
+def test_each_new_domain_has_a_canary_of_its_own(tmp_path: Path) -> None:
+    canaries: list[str] = []
+    for name in ("one", "two"):
+        create_domain(tmp_path / name)
+        files = [suite.files["test"] for suite in load_domain(str(tmp_path / name)).suites.values()]
+        [sentence] = {file.canary for file in files}
+        assert sentence is not None
+        assert name in sentence
+        canaries += GUID.findall(sentence)
+    assert len(set(canaries)) == 2
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:

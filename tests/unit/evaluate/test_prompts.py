@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedtune.domains import Suite, load_domain, shipped_domains
+from seedtune.domains import ItemFile, Suite, load_domain, shipped_domains
 from seedtune.evaluate.prompts import LETTERS, closed_question, open_question, option_order, spread
 from seedtune.records import EvalItem
 
@@ -25,7 +25,8 @@ def item(number: int, options: int = 4) -> EvalItem:
 
 
 def suite_of(size: int) -> Suite:
-    return Suite("made", "multiple_choice", tuple(item(number) for number in range(size)), Path("made.jsonl"))
+    items = tuple(item(number) for number in range(size))
+    return Suite("made", "multiple_choice", {"test": ItemFile(Path("made.jsonl"), items)})
 
 
 def places_of(items: list[EvalItem]) -> list[int]:

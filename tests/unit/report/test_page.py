@@ -170,7 +170,8 @@ def write_evaluated(run: Run, text: str) -> None:
         "mcnemar": {"only_base": 0, "only_tuned": 4, "p": 0.125},
         "verdict": "No difference shown.",
     }
-    report = {"domain": "bgp", "base": "x", "adapter_sha256": "0", "seed": 0, "suites": {"true_false/generate": suite}}
+    report = {"domain": "bgp", "base": "x", "adapter_sha256": "0", "seed": 0, "split": "test"}
+    report["suites"] = {"true_false/generate": suite}
     (folder / "report.json").write_text(json.dumps(report))
     write_jsonl(folder / "showcase.jsonl", [{"question": text, "base": text, "tuned": text}])
 
