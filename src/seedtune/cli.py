@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 stopped by a limit, 130
 saved.
 """
 
+import ast
 import json
 import os
 import sys
@@ -154,31 +155,28 @@ def list_domains() -> int:
 
 @domains_app.command
 def lint(domain: str, /, *, as_json: Annotated[bool, Parameter(name="--json")] = False) -> int:
-    """Check a domain's schema, duplicates, answer positions and lengths, and code.
+    """Check a domain: schema, counts, answers that can be guessed, duplicates, citations, code, canary, reviews.
+
+    Runs the domain's own checks.py, if it has one.
 
     Parameters
     ----------
     domain
         A shipped domain's name, or the path of a domain folder.
     as_json
-        Print JSON for another program.
+        Print JSON for another program: counts and findings.
     """
     from seedtune import console
-    from seedtune.domains import domain_counts, lint_domain, load_domain
+    from seedtune.domains import lint_folder
 
-    loaded = load_domain(domain)
-    findings = lint_domain(loaded)
-    errors = [finding for finding in findings if finding.level == "error"]
-    counts = domain_counts(loaded)
+    report = lint_folder(domain)
     if as_json:
-        listed = [{"level": f.level, "place": f.place, "message": f.message} for f in findings]
-        console.say_raw(json.dumps({"domain": loaded.name, "counts": counts, "findings": listed}, indent=2))
+        console.say_raw(json.dumps(report.as_json(), indent=2))
     else:
-        for finding in findings:
+        for finding in report.findings:
             console.say(f"{finding.level}: {finding.place}: {finding.message}")
-        sizes = ", ".join(f"{count} {name}" for kind in ("seeds", "items") for name, count in counts[kind].items())
-        console.say(f"{loaded.name}: {sizes}: {len(errors)} errors, {len(findings) - len(errors)} warnings")
-    return 1 if errors else 0
+        console.say(f"{report.summary}: {report.errors} errors, {len(report.findings) - report.errors} warnings")
+    return 1 if report.errors else 0
 
 
 @domains_app.command
@@ -194,11 +192,28 @@ def new(folder: Path, /) -> int:
     return 0
 
 
+def _add_domain_commands() -> None:
+    """Add a group of commands for each shipped domain that has a ``commands.py``.
+
+    The file gives a cyclopts ``app`` named after the domain's folder; the first line of its docstring is the group's
+    help. It is read here, and imported only when one of its commands is called.
+    """
+    for path in sorted((Path(__file__).parent / "domains").glob("*/commands.py")):
+        summary = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        name = path.parent.name
+        app.command(f"seedtune.domains.{name}.commands:app", name=name, help=summary.partition("\n")[0])
+
+
+_add_domain_commands()
+
+
 def main() -> None:
     """Entry point of the command ``seedtune``."""
     arguments = sys.argv[1:]
-    debug = "--debug" in arguments or "SEEDTUNE_DEBUG" in os.environ
-    sys.exit(_call([argument for argument in arguments if argument != "--debug"], debug))
+    # What stands behind "--" belongs to another program.
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    debug = "--debug" in own or "SEEDTUNE_DEBUG" in os.environ
+    sys.exit(_call([argument for argument in own if argument != "--debug"] + arguments[len(own) :], debug))
 
 
 def _call(arguments: list[str], debug: bool) -> int:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -80,6 +80,13 @@ def say_raw(text: str) -> None:
     """Text for another program (JSON) on standard output, untouched."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def pass_on(text: str, stream: TextIO | None = None) -> None:
+    """Another program's words: to a pipe as they are, to a terminal with their control characters shown as words."""
+    target = stream or sys.stdout
+    target.write(printable(text) if target.isatty() else text)
+    target.flush()
 
 
 def complain(text: str) -> None:

@@ -51,7 +51,7 @@ class LimitReached(SeedtuneError, RuntimeError):  # noqa: N818 (it is a planned 
     """A limit stopped the work; everything done so far is saved.
 
     Attributes:
-        cause: Short name of the limit, one of ``cost``, ``tokens``, ``requests``, ``stall``.
+        cause: Short name of the limit, such as ``cost``, ``tokens``, ``requests``, ``stall``, ``size``.
     """
 
     exit_code = 3

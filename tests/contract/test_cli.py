@@ -24,6 +24,11 @@ COMMANDS = (
     "domains list",
     "domains lint",
     "domains new",
+    "bgp",
+    "bgp run",
+    "bgp lint",
+    "bgp fetch",
+    "bgp archive",
 )
 
 UNREACHABLE = ["generate", "--model-name", "m", "--set", "generate.teacher.base_url=http://127.0.0.1:9/v1"]
@@ -132,7 +137,7 @@ def test_the_readme_names_only_what_there_is(tmp_path: Path) -> None:
         for word in words:
             if word.startswith("configs/"):
                 assert (ROOT / word).is_file(), word
-        topic = words[:2] if words[0] == "domains" else words[:1]
+        topic = words[:2] if words[0] in ("bgp", "domains") else words[:1]
         assert seedtune(*topic, "--help", cwd=tmp_path).returncode == 0, command
         options = [word for word in words if word.startswith("--")]
         shown = help_of(" ".join(topic))

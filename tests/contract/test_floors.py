@@ -1,6 +1,7 @@
 """The house of the design: imports only point down, and rooms on one floor do not import each other."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ FLOORS = {
     "runs": 3,
     "config": 2,
     "records": 2,
+    "sandbox": 2,
     "similarity": 2,
     "console": 1,
     "errors": 1,
@@ -84,3 +86,12 @@ def test_files_and_functions_stay_readable(path: Path) -> None:
 
 def test_every_room_has_a_floor() -> None:
     assert {room_of(path) for path in modules()} == set(FLOORS)
+
+
+def test_what_runs_in_the_sandbox_needs_the_standard_library_alone() -> None:
+    """Neither seedtune nor its dependencies can be read there."""
+    for path in (SOURCE / "domains" / "bgp" / "sandboxed").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names, f"{path}:{node.lineno}"

@@ -1,0 +1,329 @@
+"""Fetch and list MRT files; check and run PyBGPStream programs."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from cyclopts import App, Parameter
+
+from seedtune import console
+from seedtune.domains.bgp import fetch as fetching
+from seedtune.domains.bgp.archive import Damage, Kind, Listing, Series, find_damage, list_archive
+from seedtune.domains.bgp.download import Client
+from seedtune.domains.bgp.execution import run_program
+from seedtune.domains.bgp.lint import CodeFinding, lint_program
+from seedtune.errors import ConfigError
+from seedtune.sandbox import Limits
+
+app = App(name="bgp", help="Fetch and list MRT files; check and run PyBGPStream programs.")
+
+AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON for another program.")]
+
+_SHOWN = 20
+"""Of long lists, so many lines are shown."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Window:
+    """A span of time, both ends inclusive."""
+
+    from_: Annotated[
+        str, Parameter(name="--from", help="First time, such as '2024-03-01 00:00' (UTC) or seconds since the epoch.")
+    ]
+    until: Annotated[str, Parameter(help="Last time; inclusive, as PyBGPStream's until_time.")]
+
+
+@app.command
+def archive(folder: Path, /, *, check: bool = False, as_json: AsJson = False) -> int:
+    """List what a local archive of MRT files holds, and what is missing in it.
+
+    Parameters
+    ----------
+    folder
+        The archive: files named and laid out as RIPE RIS and RouteViews do.
+    check
+        Read every file to its end and name the damaged ones.
+    """
+    listing = list_archive(folder)
+    damaged = _check(listing) if check else []
+    if as_json:
+        console.say_raw(json.dumps(_listing_as_json(listing, damaged if check else None), indent=2))
+    else:
+        _show_listing(listing)
+        _say_some([f"damaged: {_below(d.path, folder)}: {d.problem} (after {d.records} records)" for d in damaged])
+        if check and not damaged:
+            console.say(f"damaged: none of {_count(sum(len(series.files) for series in listing.series), 'file')}")
+    return 1 if damaged else 0
+
+
+def _check(listing: Listing) -> list[Damage]:
+    files = [file for series in listing.series for file in series.files]
+    with console.progress("reading", len(files)) as advance:
+        return find_damage(files, advance)
+
+
+def _show_listing(listing: Listing) -> None:
+    if not listing.series:
+        console.say(
+            f"{listing.folder}: no file of an archive; they are named like rrc00/2024.03/updates.20240301.0000.gz "
+            "or route-views.sg/bgpdata/2024.03/RIBS/rib.20240301.0000.bz2"
+        )
+    for series in listing.series:
+        first, last = _clock(series.files[0].time), _clock(series.files[-1].time)
+        missing = sum(gap.files for gap in series.gaps)
+        console.say(
+            f"{_name(series)}: {_count(len(series.files), 'file')}, {series.bytes / 1e6:.1f} MB, "
+            f"from {first} until {last}" + (f", {missing} missing" if missing else "")
+        )
+    for series in listing.series:
+        gaps = [(_count(gap.files, "file"), _clock(gap.first), _clock(gap.last)) for gap in series.gaps]
+        _say_some([f"missing: {_name(series)}: {files} from {first} until {last}" for files, first, last in gaps])
+        _say_some([f"twice: {_name(series)}: {_below(path, listing.folder)}" for path in series.repeated])
+    _say_some([f"unfinished: {path}" for path in listing.unfinished])
+    _say_some([f"not understood: {path}" for path in listing.unknown])
+
+
+def _name(series: Series) -> str:
+    return f"{series.project} {series.collector} {series.type}"
+
+
+def _listing_as_json(listing: Listing, damaged: Sequence[Damage] | None) -> dict[str, object]:
+    """The listing with all its gaps; ``damaged`` is null if the files were not read."""
+    return {
+        "folder": str(listing.folder),
+        "series": [
+            {
+                "project": series.project,
+                "collector": series.collector,
+                "type": series.type,
+                "files": len(series.files),
+                "bytes": series.bytes,
+                "first": series.files[0].time,
+                "last": series.files[-1].time,
+                "gaps": [{"first": gap.first, "last": gap.last, "files": gap.files} for gap in series.gaps],
+                "twice": [_below(path, listing.folder) for path in series.repeated],
+            }
+            for series in listing.series
+        ],
+        "unfinished": [str(path) for path in listing.unfinished],
+        "not_understood": [str(path) for path in listing.unknown],
+        "damaged": None
+        if damaged is None
+        else [{"path": _below(d.path, listing.folder), "problem": d.problem, "records": d.records} for d in damaged],
+    }
+
+
+@app.command
+def fetch(
+    *,
+    collector: list[str],
+    window: Window,
+    into: Path,
+    type_: Annotated[Literal["updates", "ribs", "both"], Parameter(name="--type")] = "updates",
+    mirror: str | None = None,
+    max_gb: float = 5.0,
+    dry_run: bool = False,
+) -> int:
+    """Download MRT files of RIPE RIS and RouteViews into a local archive; what is there is skipped, parts go on.
+
+    Parameters
+    ----------
+    collector
+        A collector such as rrc00 or route-views.sg. Can be repeated.
+    into
+        The archive; made if it is not there.
+    type_
+        Which files: changes (updates), whole tables (ribs), or both.
+    mirror
+        Address of a mirror that is laid out like the public archives.
+    max_gb
+        The most to download, in GB.
+    dry_run
+        Say what would be downloaded, and do nothing.
+    """
+    kinds: list[Kind] = ["updates", "ribs"] if type_ == "both" else [type_]
+    client = Client()
+    wanted = fetching.choose_files(collector, kinds, (window.from_, window.until), mirror)
+    plan = fetching.make_plan(wanted, into, client)
+    if not (plan.files or plan.here or plan.missing):
+        every = {f"{one.collector} writes one every {one.project.rib_every_s // 3600} hours" for one in wanted}
+        raise ConfigError(
+            f"no RIB begins from {window.from_} until {window.until}: {', '.join(sorted(every))}, from 00:00 UTC"
+        )
+    _show_plan(plan, into, dry_run)
+    if dry_run:
+        return 1 if plan.missing else 0
+    outcomes = _download(plan, into, client, max_gb) if plan.files else Counter[str]()
+    outcomes["missing"] += len(plan.missing)
+    parts = [f"{outcomes['fetched']} fetched", f"{plan.here} there before"]
+    parts += [f"{outcomes[state]} {state}" for state in ("missing", "failed") if outcomes[state]]
+    console.say(", ".join(parts))
+    return 1 if outcomes["missing"] or outcomes["failed"] else 0
+
+
+def _show_plan(plan: fetching.Plan, into: Path, every_file: bool) -> None:
+    _say_some([f"missing: {url}: not over there" for url in plan.missing])
+    if every_file:
+        for file in plan.files:
+            console.say(f"{file.url}  {'size unknown' if file.size is None else f'{file.size / 1e6:.1f} MB'}")
+    kinds = Counter("updates" if Path(file.path).name.startswith("updates") else "RIBs" for file in plan.files)
+    counts = " and ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing"
+    hosts = ", ".join(dict.fromkeys(urlsplit(file.url).netloc for file in plan.files))
+    unsized = sum(file.size is None for file in plan.files)
+    more = f" and {_count(unsized, 'file')} of unknown size" if unsized else ""
+    source = f", about {plan.size / 1e6:.1f} MB{more}, from {hosts}" if plan.files else ""
+    console.say(f"to fetch into {console.relative(into)}: {counts}{source}; {plan.here} there already")
+
+
+def _download(plan: fetching.Plan, into: Path, client: Client, max_gb: float) -> Counter[str]:
+    states: Counter[str] = Counter()
+    come = 0
+    with console.progress("fetching, MB", plan.size / 1e6) as advance:
+
+        def count(gained: int) -> None:
+            nonlocal come
+            come += gained
+            advance(come / 1e6, f"{sum(states.values())}/{len(plan.files)} files")
+
+        for outcome in fetching.fetch(plan, into, client, max_gb * 1e9, count):
+            states[outcome.state] += 1
+            if outcome.state != "fetched":
+                console.say(f"{outcome.state}: {outcome.file.url}: {outcome.detail}")
+    return states
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Data:
+    """What a program gets to read."""
+
+    mrt: Annotated[
+        list[Path] | None,
+        Parameter(help="An MRT file, which the program opens by its name or by this path. Can be repeated."),
+    ] = None
+    archive: Annotated[Path | None, Parameter(help="A local archive, served in the BGPStream broker's place.")] = None
+    replay: Annotated[
+        str | None, Parameter(help="Let the data come in as if live: 'max', or a speed such as 60 (times as fast).")
+    ] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Bounds:
+    """What a program may use."""
+
+    wall_s: Annotated[float, Parameter(help="Seconds that it may take.")] = 60.0
+    memory_mb: Annotated[int, Parameter(help="Memory that it may use, in MB.")] = 1024
+    unsafe: Annotated[bool, Parameter(help="Do not shut it in: it can then read and write all that you can.")] = False
+
+    def limits(self) -> Limits:
+        """As the sandbox takes them: of a program that never ends it shall be the time it took that is reported."""
+        return Limits(wall_s=self.wall_s, cpu_s=2 * self.wall_s, memory_mb=self.memory_mb)
+
+
+_NO_DATA, _DEFAULT_BOUNDS = Data(), Bounds()
+
+
+@app.command
+def run(
+    file: Path,
+    /,
+    *arguments: Annotated[str, Parameter(help="The program's own arguments; put '--' before them.")],
+    data: Data = _NO_DATA,
+    bounds: Bounds = _DEFAULT_BOUNDS,
+    no_lint: bool = False,
+    as_json: AsJson = False,
+) -> int:
+    """Run a PyBGPStream program on local MRT files, in a sandbox without network.
+
+    Parameters
+    ----------
+    file
+        The program.
+    no_lint
+        Do not warn of what the lint finds in it.
+    """
+    source = _read_program(file)
+    findings = [] if no_lint else lint_program(source)
+    if not as_json:
+        console.pass_on("".join(f"{_line(file, finding)}\n" for finding in findings), sys.stderr)
+    done = run_program(
+        source,
+        mrt=data.mrt or (),
+        archive=data.archive,
+        replay=data.replay,
+        limits=bounds.limits(),
+        level="unsafe" if bounds.unsafe else None,
+        arguments=arguments,
+    )
+    if as_json:
+        found = [asdict(finding) for finding in findings]
+        console.say_raw(json.dumps({**asdict(done.result), "backend": done.backend, "findings": found}, indent=2))
+    else:
+        console.pass_on(done.result.stdout)
+        console.pass_on(done.result.stderr, sys.stderr)
+        console.pass_on(f"{done.summary()}\n", sys.stderr)
+    return 0 if done.result.ok else 1
+
+
+@app.command
+def lint(file: Path, /, *files: Path, as_json: AsJson = False) -> int:
+    """Find misuse of PyBGPStream in programs, without running them; each finding shows the right form.
+
+    Parameters
+    ----------
+    file
+        A program.
+    files
+        More of them.
+    """
+    found = [(path, finding) for path in (file, *files) for finding in lint_program(_read_program(path))]
+    errors = sum(finding.level == "error" for _, finding in found)
+    if as_json:
+        console.say_raw(json.dumps([{"file": str(path), **asdict(finding)} for path, finding in found], indent=2))
+    else:
+        for path, finding in found:
+            console.say(_line(path, finding))
+            console.say("".join(f"    {line}\n" for line in finding.right.splitlines()).rstrip())
+        console.say(f"{_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}")
+    return 1 if errors else 0
+
+
+def _line(path: Path, finding: CodeFinding) -> str:
+    return f"{path}:{finding.line}:{finding.column}: {finding.level} {finding.rule}: {finding.message}"
+
+
+def _read_program(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise ConfigError(f"{path}: cannot be read: {problem.strerror}") from problem
+    except UnicodeDecodeError as problem:
+        raise ConfigError(f"{path}: is not UTF-8 (byte {problem.start})") from problem
+
+
+def _say_some(lines: Sequence[str]) -> None:
+    """The first lines, and how many more there are."""
+    for line in lines[:_SHOWN]:
+        console.say(line)
+    if len(lines) > _SHOWN:
+        console.say(f"... and {len(lines) - _SHOWN} more like the last")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _clock(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
+
+
+def _below(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder))
