@@ -162,6 +162,9 @@ def seedtune(*arguments: str | Path, cwd: Path | None = None, **environment: str
 
 def start_seedtune(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
     """Start the command line; the caller ends it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what it puts into the background so, and a child would inherit it: Ctrl-C would do nothing.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [*CLI, *map(str, arguments)],
         stdout=subprocess.PIPE,

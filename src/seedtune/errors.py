@@ -8,6 +8,7 @@ SeedtuneError
 ├── LimitReached     (RuntimeError)      a budget, token, request or stall limit; work is saved    exit 3
 ├── ModelError       (RuntimeError)      a model or tokenizer cannot be found or loaded            exit 1
 ├── TrainingError    (RuntimeError)      fine-tuning cannot start or go on                         exit 1
+├── SandboxError     (RuntimeError)      this machine cannot run a program apart from itself       exit 1
 ├── EvaluationError  (RuntimeError)      an evaluation cannot start or go on                       exit 1
 └── RunError         (RuntimeError)      a run folder is in use, or belongs to another config      exit 1
 
@@ -67,6 +68,10 @@ class ModelError(SeedtuneError, RuntimeError):
 
 class TrainingError(SeedtuneError, RuntimeError):
     """Fine-tuning cannot start or go on."""
+
+
+class SandboxError(SeedtuneError, RuntimeError):
+    """This machine cannot run a program apart from itself."""
 
 
 class EvaluationError(SeedtuneError, RuntimeError):

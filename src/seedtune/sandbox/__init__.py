@@ -25,6 +25,6 @@ Not covered:
 """
 
 from seedtune.sandbox.levels import MEND, best_level, run_code
-from seedtune.sandbox.program import ExecutionResult, Level, Limits, Outcome, Program, SandboxError
+from seedtune.sandbox.program import ExecutionResult, Level, Limits, Outcome, Program
 
-__all__ = ["MEND", "ExecutionResult", "Level", "Limits", "Outcome", "Program", "SandboxError", "best_level", "run_code"]
+__all__ = ["MEND", "ExecutionResult", "Level", "Limits", "Outcome", "Program", "best_level", "run_code"]

@@ -11,9 +11,10 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from seedtune.errors import SandboxError
 from seedtune.sandbox.interpreter import DEVICES, base_interpreter
 from seedtune.sandbox.place import Place
-from seedtune.sandbox.program import Limits, SandboxError
+from seedtune.sandbox.program import Limits
 
 ROOT = "/sandbox"
 WORK = f"{ROOT}/work"

@@ -4,8 +4,9 @@ import shutil
 import subprocess
 from functools import cache
 
+from seedtune.errors import SandboxError
 from seedtune.sandbox.confined import landlock
-from seedtune.sandbox.program import ExecutionResult, Level, Limits, Program, SandboxError, last_line
+from seedtune.sandbox.program import ExecutionResult, Level, Limits, Program, last_line
 from seedtune.sandbox.supervisor import execute
 
 MEND = (

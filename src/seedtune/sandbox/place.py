@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from seedtune.errors import ConfigError
+from seedtune.errors import ConfigError, SandboxError
 from seedtune.sandbox.interpreter import base_interpreter
-from seedtune.sandbox.program import Level, Program, SandboxError
+from seedtune.sandbox.program import Level, Program
 
 logger = logging.getLogger(__name__)
 

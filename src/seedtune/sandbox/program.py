@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from seedtune.errors import ConfigError, SeedtuneError
+from seedtune.errors import ConfigError
 
 Level = Literal["bubblewrap", "landlock", "unsafe"]
 """How a program was shut in, best first; ``unsafe`` keeps the limits but shuts nothing in."""
@@ -22,10 +22,6 @@ Outcome = Literal[
     "processes",
     "signal",  # ended by a signal that no limit explains
 ]
-
-
-class SandboxError(SeedtuneError, RuntimeError):
-    """This machine cannot run a program apart from itself."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import os
 import struct
 from functools import cache
 
+from seedtune.errors import SandboxError
 from seedtune.sandbox.confined.linux import OWN_PROCESS, STEP
-from seedtune.sandbox.program import SandboxError
 
 Numbers = dict[str, tuple[int | None, int | None]]
 """Name: number on x86-64, number on aarch64; None where the machine does not have it."""

@@ -14,12 +14,13 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from seedtune.errors import SandboxError
 from seedtune.sandbox import bubblewrap, confined, seccomp
 from seedtune.sandbox.confined import landlock
 from seedtune.sandbox.confined.monitor import Plan
 from seedtune.sandbox.interpreter import DEVICES, base_interpreter
 from seedtune.sandbox.place import Place, laid_out
-from seedtune.sandbox.program import ExecutionResult, Level, Limits, Outcome, Program, SandboxError, last_line
+from seedtune.sandbox.program import ExecutionResult, Level, Limits, Outcome, Program, last_line
 from seedtune.sandbox.usage import tasks_of_this_user, usage
 from seedtune.sandbox.verdict import Observed, judge
 

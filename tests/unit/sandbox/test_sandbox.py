@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from conftest import clean_environment
-from seedtune.errors import ConfigError
-from seedtune.sandbox import ExecutionResult, Level, Limits, Program, SandboxError, best_level, levels, run_code
+from seedtune.errors import ConfigError, SandboxError
+from seedtune.sandbox import ExecutionResult, Level, Limits, Program, best_level, levels, run_code
 
 SMALL = Limits(wall_s=30.0, memory_mb=512, file_mb=8)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from seedtune.sandbox import SandboxError, seccomp
+from seedtune.errors import SandboxError
+from seedtune.sandbox import seccomp
 from seedtune.sandbox.confined.linux import OWN_PROCESS, STEP
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000

@@ -54,4 +54,5 @@ def nearest_collector(name: str) -> str | None:
     place = folded.removeprefix("route-views.")
     if folded in COLLECTORS or place in _BY_PLACE:
         return folded if folded in COLLECTORS else _BY_PLACE[place]
-    return next((_BY_PLACE[near] for near in get_close_matches(place, _BY_PLACE, n=1, cutoff=0.8)), None)
+    near = get_close_matches(place, _BY_PLACE, n=1, cutoff=0.8)
+    return _BY_PLACE[near[0]] if near else next(iter(get_close_matches(folded, COLLECTORS, n=1, cutoff=0.8)), None)
