@@ -377,5 +377,19 @@ def test_an_as_number_is_found_in_paths_of_every_width(tmp_path: Path) -> None:
     assert [e.as_path for e in picked(parse_filter_string("origin 3356"), found)] == ["64496 3356", "64496 3356"]
 
 
+@pytest.mark.parametrize(
+    ("text", "passing"),
+    [("path !_64999_", [1]), ("path _64999_", [0, 2]), ("origin 64999", [0]), ("path 64999$", [0]), ("origin 1", [])],
+)
+def test_paths_that_nobody_has_read_yet_are_told_by_their_bytes(text: str, passing: list[int], tmp_path: Path) -> None:
+    """Whether an AS number is among the bytes decides before there is a text; it must not decide for a negation."""
+    fresh = w.med(sum(text.encode()))  # attributes that were seen before remember their text
+    paths = [[64900, 64999], [64900, 64901], [64900, {64999}]]
+    data = [w.update(1, announce=["10.0.0.0/8"], attributes=[w.origin(), w.as_path(*path), fresh]) for path in paths]
+    found = picked(parse_filter_string(text), list(MrtFile(w.write_mrt(tmp_path / "fresh.mrt", data))))
+    texts = ["64900 64999", "64900 64901", "64900 {64999}"]
+    assert [element.as_path for element in found] == [texts[number] for number in passing]
+
+
 def test_without_an_element_filter_nothing_is_looked_at() -> None:
     assert parse_filter_string("project ris and collector rrc00 and type updates").selector() is None

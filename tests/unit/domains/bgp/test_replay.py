@@ -104,7 +104,7 @@ def test_settings_that_are_none(setting: str) -> None:
 
 def test_an_imported_part_of_the_package_changes_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """seedtune itself imports the decoder; the variable is meant for programs in the sandbox."""
-    code = "import time; real = time.time; import seedtune.domains.bgp.sandboxed.pybgpstream; assert time.time is real"
+    code = "import seedtune.domains.bgp.sandboxed.pybgpstream, time; assert repr(time.time).startswith('<built-in')"
     environment = clean_environment(SEEDTUNE_BGP_REPLAY="max", PYTHONPATH=str(ROOT / "src"))
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=120)
     assert _replay.clock is None
@@ -125,6 +125,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, code: str, replay: str = "max", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a working directory."""
     program = folder / "program.py"
     program.write_text(textwrap.dedent(code))
     return subprocess.run(
@@ -203,6 +204,27 @@ def test_every_sight_of_the_clock_is_the_same(folder: Path) -> None:
     ], done.stderr
 
 
+def test_libraries_that_came_later_go_on_working(folder: Path) -> None:
+    """What stands in for the clock must bear being kept in a class, and its datetimes being copied and pickled."""
+    done = run(
+        folder,
+        """
+        import pybgpstream
+        import copy, datetime, logging, pickle
+
+        logging.basicConfig(format="%(asctime)s %(message)s")
+        logging.warning("now")
+        moment = datetime.datetime.now()
+        print(pickle.loads(pickle.dumps(moment)) == copy.deepcopy(moment) == moment, moment)
+        match moment:
+            case datetime.datetime(year=year):
+                print(year)
+        """,
+    )
+    assert done.stdout.splitlines() == ["True 2023-11-14 22:14:00", "2023"], done.stderr
+    assert done.stderr.splitlines() == ["2023-11-14 22:14:00,000 now"]
+
+
 @pytest.mark.parametrize(
     ("live", "replay", "expected"),
     [
@@ -224,6 +246,21 @@ def test_a_recent_interval_is_recent_for_the_clock(folder: Path, live: str, repl
         print(len(times), min(times), max(times))
     """
     assert run(folder, code, replay).stdout.strip() == expected
+
+
+def test_without_data_in_sight_the_first_stream_starts_the_clock(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    code = f"""
+        import time
+        import pybgpstream
+
+        print(time.time() > {T} + 1_000_000)
+        stream = pybgpstream.BGPStream(data_interface="singlefile")
+        stream.set_data_interface_option("singlefile", "upd-file", "../updates.mrt")
+        stream.add_recent_interval_filter("2 m", True)
+        print([int(time.time() - {T}) for elem in stream][::10])
+    """
+    assert run(folder / "empty", code).stdout.splitlines() == ["True", "[0, 100, 200]"]
 
 
 def test_what_lies_before_the_clock_comes_at_once_and_the_rest_in_its_time(folder: Path) -> None:
@@ -278,8 +315,8 @@ def test_a_program_that_asks_again_and_again_ends_with_the_data(folder: Path) ->
 def test_threads_wait_in_real_time(folder: Path) -> None:
     """Locks with a timeout are not covered; they must at least end."""
     code = """
-        import queue
         import pybgpstream
+        import queue
 
         try:
             queue.Queue().get(timeout=0.05)

@@ -16,11 +16,12 @@ imported before this package. Not covered: ``date.today``, waiting with a timeou
 ``select``, ``asyncio`` and ``signal``, child processes, and names that other modules took before.
 """
 
+import copyreg
 import datetime as datetime_module
 import os
 import sys
 import time as time_module
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from ._times import parse_time
 
 ENVIRONMENT_VARIABLE = "SEEDTUNE_BGP_REPLAY"
 
-POLLS_AT_REST = 10_000
+POLLS_AT_REST = 100_000
 """So often a program may look at the clock without reading or sleeping before looking takes time too: a program that
 waits in a loop for the time to pass would wait for ever."""
 
@@ -192,46 +193,63 @@ def _datetime_class(clock: Clock) -> type[datetime_module.datetime]:
     return ReplayedDatetime
 
 
-def _time_functions(clock: Clock) -> dict[str, Callable[..., Any]]:
-    """What stands in for functions of the module ``time``."""
+class _ReplayedTime:
+    """What stands in for functions of the module ``time``.
 
-    def at_now(function: Callable[[float], Any]) -> Callable[..., Any]:
-        def shown(seconds: float | None = None) -> Any:
-            return function(clock.poll() if seconds is None else seconds)
+    Methods of an object, since plain functions would turn into methods where a class keeps them (as in ``logging``).
+    """
 
-        return shown
+    def __init__(self, clock: Clock) -> None:
+        self.time = self.monotonic = self.perf_counter = clock.poll
+        self.sleep = clock.sleep
+        self._gmtime, self._localtime = time_module.gmtime, time_module.localtime
+        self._ctime, self._strftime = time_module.ctime, time_module.strftime
 
-    real_strftime, real_localtime = time_module.strftime, time_module.localtime
+    def time_ns(self) -> int:
+        return int(self.time() * 1e9)
 
-    def strftime(format: str, moment: Any = None, /) -> str:
-        return real_strftime(format, real_localtime(clock.poll()) if moment is None else moment)
+    monotonic_ns = perf_counter_ns = time_ns
 
-    return {
-        **dict.fromkeys(("time", "monotonic", "perf_counter"), clock.poll),
-        **dict.fromkeys(("time_ns", "monotonic_ns", "perf_counter_ns"), lambda: int(clock.poll() * 1e9)),
-        "sleep": clock.sleep,
-        "gmtime": at_now(time_module.gmtime),
-        "localtime": at_now(real_localtime),
-        "ctime": at_now(time_module.ctime),
-        "strftime": strftime,
-    }
+    def gmtime(self, seconds: float | None = None, /) -> time_module.struct_time:
+        return self._gmtime(self.time() if seconds is None else seconds)
+
+    def localtime(self, seconds: float | None = None, /) -> time_module.struct_time:
+        return self._localtime(self.time() if seconds is None else seconds)
+
+    def ctime(self, seconds: float | None = None, /) -> str:
+        return self._ctime(self.time() if seconds is None else seconds)
+
+    def strftime(self, format: str, moment: Any = None, /) -> str:
+        return self._strftime(format, self.localtime() if moment is None else moment)
+
+
+_TIME_FUNCTIONS = (
+    *("time", "monotonic", "perf_counter", "time_ns", "monotonic_ns", "perf_counter_ns", "sleep"),
+    *("gmtime", "localtime", "ctime", "strftime"),
+)
 
 
 def patch(clock: Clock) -> None:
     """Show the clock to the program: in ``time``, in ``datetime``, and under the names that it imported already."""
     for name in _REAL_TIME_MODULES:
         import_module(name)
-    stand_ins: dict[int, Any] = {}
-    for name, function in _time_functions(clock).items():
+    replayed_time, replayed_datetime = _ReplayedTime(clock), _datetime_class(clock)
+    stand_ins: dict[int, Any] = {id(_RealDatetime): replayed_datetime}
+    for name in _TIME_FUNCTIONS:
+        function = getattr(replayed_time, name)
         stand_ins[id(getattr(time_module, name))] = function
         setattr(time_module, name, function)
-    replayed = _datetime_class(clock)
-    stand_ins[id(_RealDatetime)] = replayed
-    datetime_module.datetime = replayed
+    datetime_module.datetime = replayed_datetime
+    copyreg.pickle(_RealDatetime, _reduced)
     names = vars(sys.modules["__main__"])
     for name, value in list(names.items()):
         if id(value) in stand_ins:
             names[name] = stand_ins[id(value)]
+
+
+def _reduced(moment: datetime_module.datetime) -> tuple[type[datetime_module.datetime], Any]:
+    """What pickle writes of a datetime: it looks a class up under its name and wants to find the same one."""
+    return datetime_module.datetime, moment.__reduce_ex__(2)[1]
 
 
 clock: Clock | None = None
@@ -246,7 +264,7 @@ def switch_on(archive_folder: str) -> None:
 
     Raises:
         ValueError: The environment variable has a wrong form.
-        OSError: The archive cannot be read.
+        OSError: The archive or the working directory cannot be read.
     """
     global clock
     setting = os.environ.get(ENVIRONMENT_VARIABLE, "")
@@ -258,7 +276,7 @@ def switch_on(archive_folder: str) -> None:
         if files:
             data = files[0].time, max(file.time + file.span for file in files)
     else:
-        first = first_second(path for path in sorted(Path.cwd().iterdir()) if path.is_file())
+        first = first_second(path for path in Path.cwd().iterdir() if path.is_file())
         data = None if first is None else (first, first)
     clock = clock_of(setting, data)
     patch(clock)

@@ -28,7 +28,6 @@ CSV_MARGIN = 1020
 _CSV_FIELDS = 7
 _CSV_ROW = "path,project,type,collector,filetime,timespan,timestamp"
 
-
 UNREADABLE = "Could not get next record (is the stream started?)"
 """What the real library says when a file cannot be had, after 150 s of trying."""
 
@@ -135,7 +134,7 @@ def _csv_source(place: str, row: list[str]) -> tuple[Source, int]:
 def _in_csv_window(time: int, window: Window | None) -> bool:
     if window is None:
         return True
-    # The real library compares unsigned numbers: a window without a start selects nothing.
+    # As recorded: a window without a start selects nothing, as if its start less the margin were unsigned.
     return window.start > 0 and time >= window.start - CSV_MARGIN and (window.end is None or time <= window.end)
 
 
@@ -240,16 +239,16 @@ def merge(sources: list[Source], open_source: Callable[[Source], Iterator[Item]]
         sources: The files; their order counts where times are equal.
         open_source: Gives the records of one file.
     """
-    batches = _batches(sources)
     if len(sources) == 1:
         yield from open_source(sources[0])
         return
+    batches = _batches(sources)
     waiting = next(batches, None)
     pushed = 0
     heap: list[tuple[int, bool, int, Item, Iterator[Item]]] = []
     while heap or waiting:
-        if waiting and (not heap or heap[0][0] >= min(source.time for source in waiting)):
-            for first, rest in _opened(waiting, open_source):
+        if waiting and (not heap or heap[0][0] >= waiting[0]):
+            for first, rest in _opened(waiting[1], open_source):
                 pushed += 1
                 heapq.heappush(heap, (first[0], first[1].type == "update", -pushed, first, rest))
             waiting = next(batches, None)
@@ -264,21 +263,20 @@ def merge(sources: list[Source], open_source: Callable[[Source], Iterator[Item]]
             yield item
 
 
-def _batches(sources: list[Source]) -> Iterator[list[Source]]:
-    """Groups of sources whose spans overlap, by time; inside a group the order given."""
-    order = {id(source): number for number, source in enumerate(sources)}
-    batch: list[Source] = []
+def _batches(sources: list[Source]) -> Iterator[tuple[int, list[Source]]]:
+    """Groups of sources whose spans overlap, and when each group begins, by time; inside a group the order given."""
+    numbered: list[tuple[int, Source]] = []
     start = end = 0
-    for source in sorted(sources, key=lambda source: source.time):
-        if batch and source.time != start and source.time >= end:
-            yield sorted(batch, key=lambda source: order[id(source)])
-            batch = []
-        if not batch:
+    for number, source in sorted(enumerate(sources), key=lambda pair: pair[1].time):
+        if numbered and source.time != start and source.time >= end:
+            yield start, [source for _, source in sorted(numbered, key=lambda pair: pair[0])]
+            numbered = []
+        if not numbered:
             start = end = source.time
-        batch.append(source)
+        numbered.append((number, source))
         end = max(end, source.time + source.span)
-    if batch:
-        yield sorted(batch, key=lambda source: order[id(source)])
+    if numbered:
+        yield start, [source for _, source in sorted(numbered, key=lambda pair: pair[0])]
 
 
 def _opened(
