@@ -60,7 +60,7 @@ def test_fetch_says_what_it_will_do_does_it_and_does_it_once(mirror: FakeMirror,
     command = ("bgp", "fetch", "--collector", "rrc00", *QUARTER, "--into", "archive", "--mirror", mirror.url)
     first = seedtune(*command, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert "to fetch into archive: 3 updates, about 0.0 MB, from 127.0.0.1" in first.stdout
+    assert "to fetch into archive: 3 updates files, about 2.2 kB, from 127.0.0.1" in first.stdout
     assert first.stdout.endswith("3 fetched, 0 there before\n")
     again = seedtune(*command, cwd=tmp_path)
     assert again.stdout == "to fetch into archive: nothing; 3 there already\n0 fetched, 3 there before\n"
@@ -72,7 +72,7 @@ def test_a_dry_run_downloads_nothing(mirror: FakeMirror, tmp_path: Path) -> None
         "bgp", "fetch", "--collector", "rrc00", *QUARTER, "--into", tmp_path / "a", "--mirror", mirror.url, "--dry-run"
     )
     assert result.returncode == 0, result.stderr
-    assert f"{mirror.url}{updates(10)}  0.0 MB" in result.stdout
+    assert f"{mirror.url}{updates(10)}  0.7 kB" in result.stdout
     assert mirror.paths() == []
     assert not (tmp_path / "a").exists()
 
@@ -107,6 +107,7 @@ def test_more_than_allowed_is_refused_with_exit_code_3(mirror: FakeMirror, tmp_p
             ("--collector", "rrc00", "--type", "ribs", "--from", "2024-03-01 01:00", "--until", "2024-03-01 02:00"),
             "8 h",
         ),
+        (("--collector", "rrc00", *QUARTER, "--max-gb", "nan"), "--max-gb nan: give a size above zero"),
     ],
 )
 def test_wrong_wishes_are_exit_code_2(
@@ -166,7 +167,7 @@ def test_archive_lists_series_gaps_and_strangers(archive: Path) -> None:
     result = seedtune("bgp", "archive", archive)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [
-        "ris rrc00 updates: 3 files, 0.0 MB, from 2024-03-01 00:00 until 2024-03-01 00:15, 1 missing",
+        "ris rrc00 updates: 3 files, 2.2 kB, from 2024-03-01 00:00 until 2024-03-01 00:15, 1 missing",
         "missing: ris rrc00 updates: 1 file from 2024-03-01 00:10 until 2024-03-01 00:10",
         "not understood: notes.txt",
     ]
@@ -229,6 +230,77 @@ def test_run_tells_of_a_program_that_failed(program: Path) -> None:
     assert "failed (exit code 7" in result.stderr.splitlines()[-1]
 
 
+def test_run_takes_several_files_behind_one_option(tmp_path: Path) -> None:
+    """As a shell writes them for --mrt *.gz; they must not become the program's own arguments."""
+    for name in ("a.gz", "b.gz"):
+        (tmp_path / name).write_bytes(FILES[updates(0)])
+    (tmp_path / "list.py").write_text("import os, sys\nprint(sorted(os.listdir()), sys.argv[1:])\n")
+    result = seedtune("bgp", "run", "list.py", "--mrt", "a.gz", "b.gz", "--", "own", cwd=tmp_path)
+    assert result.stdout == "['a.gz', 'b.gz'] ['own']\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        ("import pandas", "standard library and pybgpstream alone"),
+        ("import pybgpstream; next(iter(pybgpstream.BGPStream('2024-03-01', '2024-03-02')))", "--archive"),
+        ("import pybgpstream; next(iter(pybgpstream.BGPStream(project='ris-live')))", "--archive"),
+        ("open('routes.csv')", "--mrt"),
+        ("open('/tmp/routes.csv', 'w')", "working folder"),
+        ("input()", "behind '--'"),
+        ("import urllib.request as u; u.urlopen('http://stat.example')", "no network"),
+        ("import socket; socket.socket()", "no network"),
+        ("while True: print('route')", "--output-mb"),
+        ("held = bytearray(1 << 40)", "--memory-mb"),
+    ],
+)
+def test_run_says_what_can_be_done_about_it(source: str, advice: str, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(source)
+    result = seedtune("bgp", "run", tmp_path / "program.py", "--no-lint", "--output-mb", "1")
+    assert result.returncode == 1
+    said, report = result.stderr.splitlines()[-2:]
+    assert said.startswith("advice: ")
+    assert advice in said
+    assert "backend seedtune" in report
+
+
+def test_without_walls_nothing_is_said_of_them(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("open('routes.csv')")
+    assert "advice" not in seedtune("bgp", "run", tmp_path / "program.py", "--unsafe").stderr
+
+
+def test_run_reports_on_a_line_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("import sys; sys.stderr.write('no newline')")
+    result = seedtune("bgp", "run", tmp_path / "program.py")
+    first, report = result.stderr.splitlines()
+    assert first == "no newline"
+    assert report.startswith("finished: ")
+
+
+def test_run_lets_a_program_print_a_table(tmp_path: Path) -> None:
+    """Tutorials print every element: of a RIB, many megabytes."""
+    (tmp_path / "program.py").write_text("for _ in range(50_000): print('R|' * 40)")
+    result = seedtune("bgp", "run", tmp_path / "program.py")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("\n") == 50_000
+
+
+def test_an_interrupted_run_does_not_claim_that_anything_is_saved(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import time\nwhile True: time.sleep(1)\n")
+    process = start_seedtune("bgp", "run", program, TMPDIR=str(tmp_path))
+    deadline = time.monotonic() + 60
+    while not any(path.read_bytes() == program.read_bytes() for path in tmp_path.glob("seedtune-sandbox-*/main.py")):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "the program was never laid out"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    shown, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, shown
+    assert "interrupted: the program was ended" in shown
+    assert "saved" not in shown
+
+
 def test_run_as_json(program: Path) -> None:
     result = seedtune("bgp", "run", program, "--mrt", program.parent / "updates.gz", "--json")
     done = json.loads(result.stdout)
@@ -242,7 +314,9 @@ def test_run_ends_what_does_not_end(tmp_path: Path) -> None:
     (tmp_path / "loop.py").write_text("while True: pass\n")
     result = seedtune("bgp", "run", tmp_path / "loop.py", "--wall-s", "1")
     assert result.returncode == 1
-    assert result.stderr.startswith("timeout")
+    advice, report = result.stderr.splitlines()
+    assert "--wall-s" in advice
+    assert report.startswith("timeout")
 
 
 MISUSE = """import pybgpstream
@@ -279,6 +353,24 @@ def test_lint_shows_place_rule_and_right_form(tmp_path: Path) -> None:
     assert right.startswith("    ")
     assert "collectors=[" in right
     assert re.search(r"^[1-9]\d* errors?, \d+ warnings?$", result.stdout.splitlines()[-1])
+
+
+def test_lint_goes_on_behind_what_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "latin.py").write_bytes(b"a = 1\nprint('gr\xfc\xdf')\n")
+    (tmp_path / "wrong.py").write_text(MISUSE)
+    result = seedtune("bgp", "lint", "latin.py", "gone.py", "wrong.py", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "string-for-list" in result.stdout
+    assert result.stdout.endswith("2 programs not read\n")
+    assert "latin.py:2: is not UTF-8; save the program as UTF-8" in result.stderr
+    assert "gone.py: cannot be read" in result.stderr
+
+
+def test_lint_passes_over_a_byte_order_mark(tmp_path: Path) -> None:
+    """As Python does."""
+    (tmp_path / "bom.py").write_text("import pybgpstream\n", encoding="utf-8-sig")
+    result = seedtune("bgp", "lint", tmp_path / "bom.py")
+    assert result.stdout == "0 errors, 0 warnings\n"
 
 
 def test_lint_of_sound_programs_is_exit_code_0() -> None:

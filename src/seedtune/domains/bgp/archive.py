@@ -20,6 +20,9 @@ from seedtune.errors import DataError
 
 Kind = Literal["updates", "ribs"]
 
+NAMED_LIKE = "rrc00/2024.03/updates.20240301.0000.gz or route-views.sg/bgpdata/2024.03/RIBS/rib.20240301.0000.bz2"
+"""Names of files that an archive is made of."""
+
 PART_SUFFIX = ".part"
 """What a file is named behind its name while it is being fetched."""
 
@@ -77,7 +80,7 @@ def list_archive(folder: Path) -> Listing:
     unknown: list[Path] = []
     for path in _files_below(folder):
         file = identify(path, folder)
-        if file is None or not path.is_file():
+        if file is None or not path.is_file() or _leads_out(path, folder):
             unknown.append(path.relative_to(folder))
         else:
             found[file.project, file.collector, file.type].append(file)
@@ -89,14 +92,20 @@ def list_archive(folder: Path) -> Listing:
     )
 
 
+def _leads_out(path: Path, folder: Path) -> bool:
+    """Whether it is a link to a file outside the archive: a program in the sandbox cannot follow it."""
+    return path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
+
+
 def _files_below(folder: Path) -> list[Path]:
     def stop(problem: OSError) -> None:
         raise DataError(f"{problem.filename}: cannot be read: {problem.strerror}") from problem
 
     return [
         Path(place, name)
-        for place, _, names in os.walk(folder, onerror=stop)
-        for name in names
+        for place, folders, names in os.walk(folder, onerror=stop)
+        # Links to folders are not followed, nor can a program in the sandbox follow them: they are named instead.
+        for name in (*names, *(inner for inner in folders if Path(place, inner).is_symlink()))
         if not name.startswith(".")
     ]
 
@@ -138,6 +147,9 @@ def find_damage(files: Iterable[ArchiveFile], advance: Callable[[int], None]) ->
     for number, file in enumerate(files, start=1):
         records = 0
         try:
+            # A collector that had nothing to say writes an archive of nothing, which is longer than no byte at all.
+            if file.path.stat().st_size == 0:
+                damaged.append(Damage(file.path, "empty, 0 bytes", 0))
             # Salvaging tells how much is lost at most; the stream may give less of a damaged gzip file.
             with MrtFile(file.path, salvage=True) as records_of_file:
                 for record in records_of_file:

@@ -1,6 +1,7 @@
 """Fetch and list MRT files; check and run PyBGPStream programs."""
 
 import json
+import re
 import sys
 import time
 from collections import Counter
@@ -14,12 +15,12 @@ from cyclopts import App, Parameter
 
 from seedtune import console
 from seedtune.domains.bgp import fetch as fetching
-from seedtune.domains.bgp.archive import Damage, Kind, Listing, Series, find_damage, list_archive
+from seedtune.domains.bgp.archive import NAMED_LIKE, Damage, Kind, Listing, Series, find_damage, list_archive
 from seedtune.domains.bgp.download import Client
-from seedtune.domains.bgp.execution import run_program
+from seedtune.domains.bgp.execution import BgpRun, run_program
 from seedtune.domains.bgp.lint import CodeFinding, lint_program
 from seedtune.errors import ConfigError
-from seedtune.sandbox import Limits
+from seedtune.sandbox import ExecutionResult, Limits
 
 app = App(name="bgp", help="Fetch and list MRT files; check and run PyBGPStream programs.")
 
@@ -71,15 +72,12 @@ def _check(listing: Listing) -> list[Damage]:
 
 def _show_listing(listing: Listing) -> None:
     if not listing.series:
-        console.say(
-            f"{listing.folder}: no file of an archive; they are named like rrc00/2024.03/updates.20240301.0000.gz "
-            "or route-views.sg/bgpdata/2024.03/RIBS/rib.20240301.0000.bz2"
-        )
+        console.say(f"{listing.folder}: no file of an archive; they are named like {NAMED_LIKE}")
     for series in listing.series:
         first, last = _clock(series.files[0].time), _clock(series.files[-1].time)
         missing = sum(gap.files for gap in series.gaps)
         console.say(
-            f"{_name(series)}: {_count(len(series.files), 'file')}, {series.bytes / 1e6:.1f} MB, "
+            f"{_name(series)}: {_count(len(series.files), 'file')}, {_size(series.bytes)}, "
             f"from {first} until {last}" + (f", {missing} missing" if missing else "")
         )
     for series in listing.series:
@@ -148,6 +146,8 @@ def fetch(
     dry_run
         Say what would be downloaded, and do nothing.
     """
+    if not max_gb > 0:
+        raise ConfigError(f"--max-gb {max_gb:g}: give a size above zero")
     kinds: list[Kind] = ["updates", "ribs"] if type_ == "both" else [type_]
     client = Client()
     wanted = fetching.choose_files(collector, kinds, (window.from_, window.until), mirror)
@@ -172,13 +172,13 @@ def _show_plan(plan: fetching.Plan, into: Path, every_file: bool) -> None:
     _say_some([f"missing: {url}: not over there" for url in plan.missing])
     if every_file:
         for file in plan.files:
-            console.say(f"{file.url}  {'size unknown' if file.size is None else f'{file.size / 1e6:.1f} MB'}")
-    kinds = Counter("updates" if Path(file.path).name.startswith("updates") else "RIBs" for file in plan.files)
-    counts = " and ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing"
+            console.say(f"{file.url}  {'size unknown' if file.size is None else _size(file.size)}")
+    kinds = Counter("updates file" if Path(file.path).name.startswith("updates") else "RIB" for file in plan.files)
+    counts = " and ".join(_count(count, kind) for kind, count in kinds.items()) or "nothing"
     hosts = ", ".join(dict.fromkeys(urlsplit(file.url).netloc for file in plan.files))
     unsized = sum(file.size is None for file in plan.files)
     more = f" and {_count(unsized, 'file')} of unknown size" if unsized else ""
-    source = f", about {plan.size / 1e6:.1f} MB{more}, from {hosts}" if plan.files else ""
+    source = f", about {_size(plan.size)}{more}, from {hosts}" if plan.files else ""
     console.say(f"to fetch into {console.relative(into)}: {counts}{source}; {plan.here} there already")
 
 
@@ -206,7 +206,11 @@ class Data:
 
     mrt: Annotated[
         list[Path] | None,
-        Parameter(help="An MRT file, which the program opens by its name or by this path. Can be repeated."),
+        Parameter(
+            help="MRT files, which the program opens by their names or by these paths; behind FILE.",
+            # Without it, of "--mrt rrc00/*.gz" all files but the first would be the program's arguments.
+            consume_multiple=True,
+        ),
     ] = None
     archive: Annotated[Path | None, Parameter(help="A local archive, served in the BGPStream broker's place.")] = None
     replay: Annotated[
@@ -221,11 +225,48 @@ class Bounds:
 
     wall_s: Annotated[float, Parameter(help="Seconds that it may take.")] = 60.0
     memory_mb: Annotated[int, Parameter(help="Memory that it may use, in MB.")] = 1024
+    output_mb: Annotated[int, Parameter(help="How much it may print, in MB.")] = 16
     unsafe: Annotated[bool, Parameter(help="Do not shut it in: it can then read and write all that you can.")] = False
 
     def limits(self) -> Limits:
         """As the sandbox takes them: of a program that never ends it shall be the time it took that is reported."""
-        return Limits(wall_s=self.wall_s, cpu_s=2 * self.wall_s, memory_mb=self.memory_mb)
+        return Limits(
+            wall_s=self.wall_s, cpu_s=2 * self.wall_s, memory_mb=self.memory_mb, output_kb=self.output_mb << 10
+        )
+
+
+_ADVICE_ON_OUTCOMES = {
+    "timeout": "--wall-s gives it more time",
+    "cpu": "--wall-s gives it more time",
+    "memory": "--memory-mb gives it more memory",
+    "output": "the rest is lost; --output-mb lets it print more",
+}
+_ADVICE_ON_WORDS = (
+    (r"SourceError: the BGPStream broker", "--archive serves a local archive; 'seedtune bgp fetch' makes one"),
+    (r"SourceError: project \S+ comes live", "--archive and --replay max let a local archive come in as if live"),
+    (r"EndlessStreamError: ", "--replay max lets the data come in as if live"),
+    (r"^ModuleNotFoundError: ", "here it can import Python's standard library and pybgpstream alone"),
+    (r"^EOFError: EOF when reading a line", "standard input is empty here; give it arguments, behind '--'"),
+)
+_ADVICE_ON_WALLS = (
+    (
+        r"^(urllib\.error\.URLError|socket\.gaierror|PermissionError: \[Errno 1\])",
+        "there is no network here, and no way to other processes",
+    ),
+    (
+        r"^(pybgpstream ERROR: can't open file|FileNotFoundError|PermissionError: \[Errno 13\]|OSError: \[Errno 30\])",
+        "here it finds the files given by --mrt, under their names, no other files and programs, and it can write in "
+        "its working folder alone",
+    ),
+)
+"""What the program's standard error holds, and what can be done about it here; the first one that fits."""
+
+
+def _advice(result: ExecutionResult) -> str | None:
+    """What about this command, rather than about the program, may be in the program's way."""
+    known = _ADVICE_ON_WORDS if result.level == "unsafe" else (*_ADVICE_ON_WORDS, *_ADVICE_ON_WALLS)
+    words = (advice for pattern, advice in known if re.search(pattern, result.stderr, re.MULTILINE))
+    return _ADVICE_ON_OUTCOMES.get(result.outcome) or next(words, None)
 
 
 _NO_DATA, _DEFAULT_BOUNDS = Data(), Bounds()
@@ -254,23 +295,39 @@ def run(
     findings = [] if no_lint else lint_program(source)
     if not as_json:
         console.pass_on("".join(f"{_line(file, finding)}\n" for finding in findings), sys.stderr)
-    done = run_program(
-        source,
-        mrt=data.mrt or (),
-        archive=data.archive,
-        replay=data.replay,
-        limits=bounds.limits(),
-        level="unsafe" if bounds.unsafe else None,
-        arguments=arguments,
-    )
+    try:
+        done = run_program(
+            source,
+            mrt=data.mrt or (),
+            archive=data.archive,
+            replay=data.replay,
+            limits=bounds.limits(),
+            level="unsafe" if bounds.unsafe else None,
+            arguments=arguments,
+        )
+    except KeyboardInterrupt:
+        console.complain("interrupted: the program was ended, and what it had printed is lost")
+        return 130
     if as_json:
         found = [asdict(finding) for finding in findings]
-        console.say_raw(json.dumps({**asdict(done.result), "backend": done.backend, "findings": found}, indent=2))
+        more = {"backend": done.backend, "advice": _advice(done.result), "findings": found}
+        console.say_raw(json.dumps({**asdict(done.result), **more}, indent=2))
     else:
-        console.pass_on(done.result.stdout)
-        console.pass_on(done.result.stderr, sys.stderr)
-        console.pass_on(f"{done.summary()}\n", sys.stderr)
+        _show_run(done)
     return 0 if done.result.ok else 1
+
+
+def _show_run(done: BgpRun) -> None:
+    """The program's own words, then ours on lines of their own."""
+    out, err = done.result.stdout, done.result.stderr
+    console.pass_on(f"{out}\n" if sys.stdout.isatty() and _breaks_off(out) else out)
+    console.pass_on(f"{err}\n" if _breaks_off(err) else err, sys.stderr)
+    advice = _advice(done.result)
+    console.pass_on((f"advice: {advice}\n" if advice else "") + f"{done.summary()}\n", sys.stderr)
+
+
+def _breaks_off(text: str) -> bool:
+    return bool(text) and not text.endswith("\n")
 
 
 @app.command
@@ -284,7 +341,13 @@ def lint(file: Path, /, *files: Path, as_json: AsJson = False) -> int:
     files
         More of them.
     """
-    found = [(path, finding) for path in (file, *files) for finding in lint_program(_read_program(path))]
+    found: list[tuple[Path, CodeFinding]] = []
+    unread: list[str] = []
+    for path in (file, *files):
+        try:
+            found += [(path, finding) for finding in lint_program(_read_program(path))]
+        except ConfigError as problem:
+            unread.append(str(problem))
     errors = sum(finding.level == "error" for _, finding in found)
     if as_json:
         console.say_raw(json.dumps([{"file": str(path), **asdict(finding)} for path, finding in found], indent=2))
@@ -292,8 +355,11 @@ def lint(file: Path, /, *files: Path, as_json: AsJson = False) -> int:
         for path, finding in found:
             console.say(_line(path, finding))
             console.say("".join(f"    {line}\n" for line in finding.right.splitlines()).rstrip())
-        console.say(f"{_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}")
-    return 1 if errors else 0
+        left = f", {_count(len(unread), 'program')} not read" if unread else ""
+        console.say(f"{_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}{left}")
+    for problem in unread:
+        console.complain(problem)
+    return ConfigError.exit_code if unread else 1 if errors else 0
 
 
 def _line(path: Path, finding: CodeFinding) -> str:
@@ -302,11 +368,12 @@ def _line(path: Path, finding: CodeFinding) -> str:
 
 def _read_program(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # Python passes over a byte order mark, too
     except OSError as problem:
         raise ConfigError(f"{path}: cannot be read: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
-        raise ConfigError(f"{path}: is not UTF-8 (byte {problem.start})") from problem
+        line = problem.object.count(b"\n", 0, problem.start) + 1
+        raise ConfigError(f"{path}:{line}: is not UTF-8; save the program as UTF-8") from problem
 
 
 def _say_some(lines: Sequence[str]) -> None:
@@ -319,6 +386,10 @@ def _say_some(lines: Sequence[str]) -> None:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _size(size: float) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
 def _clock(seconds: int) -> str:

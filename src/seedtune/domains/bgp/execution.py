@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from seedtune.domains.bgp.archive import NAMED_LIKE
 from seedtune.domains.bgp.collectors import COLLECTORS
 from seedtune.domains.bgp.sandboxed.pybgpstream._archive import identify
 from seedtune.domains.bgp.sandboxed.pybgpstream._interfaces import ARCHIVE_VARIABLE
@@ -64,7 +65,8 @@ def run_program(
         arguments: The program's own arguments.
 
     Raises:
-        ConfigError: a file does not exist, two files cannot be told apart, or ``replay`` has another form.
+        ConfigError: a file does not exist, two files cannot be told apart, the archive holds nothing that can be
+            served, or ``replay`` has another form.
         SandboxError: this machine cannot shut a program in.
     """
     files = _files(mrt)
@@ -97,6 +99,8 @@ def _files(mrt: Sequence[Path]) -> dict[str, Path]:
     shared = Counter(path.name for path in {path.resolve(): path for path in mrt}.values())
     names: dict[str, Path] = {}
     for path in mrt:
+        if path.is_dir():
+            raise ConfigError(f"{path}: is a folder; give its MRT files one by one, or an archive with --archive")
         if not path.is_file():
             raise ConfigError(f"{path}: there is no such MRT file")
         if shared[path.name] == 1:
@@ -127,6 +131,9 @@ def _archive_files(mrt: Sequence[Path]) -> dict[str, Path]:
 def _folder(archive: Path) -> Path:
     if not archive.is_dir():
         raise ConfigError(f"{archive}: there is no such archive folder")
+    # Otherwise every stream would be empty, and every program would look like one that found nothing.
+    if not any(identify(path, archive) for path in archive.rglob("*")):
+        raise ConfigError(f"{archive}: no file of an archive; they are named like {NAMED_LIKE}")
     return archive
 
 

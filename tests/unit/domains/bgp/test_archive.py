@@ -89,6 +89,25 @@ def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
     assert len(listing.series) == 1
 
 
+def test_a_link_to_a_folder_is_named(tmp_path: Path) -> None:
+    """What lies behind it is not served, which would otherwise look like data that was never there."""
+    put(tmp_path, "disk/rrc01/updates.20240301.0000.gz", "archive/rrc00/updates.20240301.0000.gz")
+    (tmp_path / "archive/rrc01").symlink_to(tmp_path / "disk/rrc01")
+    listing = list_archive(tmp_path / "archive")
+    assert [str(path) for path in listing.unknown] == ["rrc01"]
+    assert [series.collector for series in listing.series] == ["rrc00"]
+
+
+def test_a_link_to_a_file_outside_is_named(tmp_path: Path) -> None:
+    """It cannot be served; a link within the archive can."""
+    put(tmp_path, "disk/updates", "archive/rrc00/updates.20240301.0000.gz")
+    (tmp_path / "archive/rrc00/updates.20240301.0005.gz").symlink_to(tmp_path / "disk/updates")
+    (tmp_path / "archive/rrc00/updates.20240301.0010.gz").symlink_to("updates.20240301.0000.gz")
+    listing = list_archive(tmp_path / "archive")
+    assert [path.name for path in listing.unknown] == ["updates.20240301.0005.gz"]
+    assert [file.time - MIDNIGHT for file in listing.series[0].files] == [0, 600]
+
+
 def test_a_file_that_is_there_twice_is_named(tmp_path: Path) -> None:
     """A program would read its routes twice."""
     put(tmp_path, "rrc00/2024.03/updates.20240301.0000.gz", "ris/rrc00/updates.20240301.0000")
@@ -108,12 +127,14 @@ def test_damage_is_found_and_counted(tmp_path: Path) -> None:
     put(tmp_path, "rrc00/updates.20240301.0010.gz", content=gzip.compress(os.urandom(1 << 16))[:-5000])
     put(tmp_path, "rrc00/updates.20240301.0015.gz", content=sound[:-40])
     put(tmp_path, "rrc00/updates.20240301.0020.gz", content=packed(".gz", b""))
+    put(tmp_path, "rrc00/updates.20240301.0025.gz", content=b"")
     read: list[int] = []
     damaged = find_damage(only_series(tmp_path).files, read.append)
     assert {damage.path.name: damage.records for damage in damaged} == {
         "updates.20240301.0005.gz": 3,
         "updates.20240301.0010.gz": 0,
         "updates.20240301.0015.gz": 3,
+        "updates.20240301.0025.gz": 0,
     }
     assert all(damage.problem for damage in damaged)
-    assert read == [1, 2, 3, 4, 5]
+    assert read == [1, 2, 3, 4, 5, 6]

@@ -92,6 +92,18 @@ def test_what_does_not_exist_is_named(name: str, tmp_path: Path) -> None:
         run_program("", **given)  # pyright: ignore[reportArgumentType]
 
 
+def test_a_folder_is_no_mrt_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder; .* --archive"):
+        run_program("", mrt=[tmp_path])
+
+
+def test_an_archive_that_holds_nothing_is_refused(tmp_path: Path) -> None:
+    """With it every program would look like one that found nothing."""
+    put(tmp_path / "updates.gz")
+    with pytest.raises(ConfigError, match=r"no file of an archive; they are named like rrc00/"):
+        run_program(COUNT_BROKER, archive=tmp_path)
+
+
 def test_an_archive_stands_in_for_the_broker(tmp_path: Path, level: Level) -> None:
     put(tmp_path / "rrc00/2024.03/updates.20240301.0000.gz", prefixes=7)
     put(tmp_path / "route-views.sg/bgpdata/2024.03/UPDATES/updates.20240301.0000.bz2", prefixes=9)
@@ -168,6 +180,7 @@ def test_the_real_library_is_used_where_it_is_installed(real_library: Path, leve
 
 def test_what_only_ours_can_do_is_done_by_ours(real_library: Path, tmp_path: Path, level: Level) -> None:
     """The real library would look for its broker in the network."""
+    put(tmp_path / "rrc00/2024.03/updates.20240301.0000.gz")
     source = "import pybgpstream; print(pybgpstream.__backend__)"
     assert run_program(source, archive=tmp_path, level=level).backend == "seedtune"
     assert printed(run_program(source, replay="max", level=level)) == "seedtune\n"
