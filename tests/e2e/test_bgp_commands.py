@@ -236,7 +236,7 @@ def test_run_takes_several_files_behind_one_option(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(FILES[updates(0)])
     (tmp_path / "list.py").write_text("import os, sys\nprint(sorted(os.listdir()), sys.argv[1:])\n")
     result = seedtune("bgp", "run", "list.py", "--mrt", "a.gz", "b.gz", "--", "own", cwd=tmp_path)
-    assert result.stdout == "['a.gz', 'b.gz'] ['own']\n"
+    assert result.stdout == "['a.gz', 'b.gz', 'main.py'] ['own']\n"
 
 
 @pytest.mark.parametrize(
@@ -283,6 +283,56 @@ def test_run_lets_a_program_print_a_table(tmp_path: Path) -> None:
     result = seedtune("bgp", "run", tmp_path / "program.py")
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("\n") == 50_000
+
+
+def test_run_passes_output_on_as_it_comes_and_keeps_it_when_interrupted(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("import time\nprint('routes')\nwhile True: time.sleep(1)\n")
+    process = start_seedtune("bgp", "run", tmp_path / "program.py", "--wall-s", "600")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "routes\n"
+    process.send_signal(signal.SIGINT)
+    shown, _ = process.communicate(timeout=60)
+    assert (process.returncode, shown) == (130, "error interrupted: the program was ended\n")
+
+
+def test_run_ends_when_nobody_reads_any_more(tmp_path: Path) -> None:
+    """As behind | head; 128 + SIGPIPE is what a shell would say."""
+    (tmp_path / "program.py").write_text("while True: print('routes')\n")
+    process = start_seedtune("bgp", "run", tmp_path / "program.py", "--wall-s", "600", "--output-mb", "9999")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "routes\n"
+    process.stdout.close()
+    assert process.wait(60) == 141
+
+
+def test_a_broken_pipe_leaves_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("while True: print('routes')\n")
+    command = [sys.executable, "-m", "seedtune", "bgp", "run", str(tmp_path / "program.py"), "--output-mb", "9999"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment()) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_characters_that_come_in_pieces_are_whole(tmp_path: Path) -> None:
+    """And what is no character is replaced, up to an unfinished one at the end."""
+    (tmp_path / "program.py").write_text(
+        "import os, time\nfor piece in (b'\\xc3', b'\\xa9\\xff', b'\\xe2\\x82'): os.write(1, piece); time.sleep(0.2)\n"
+    )
+    assert seedtune("bgp", "run", tmp_path / "program.py").stdout == "é\ufffd\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--wall-s", "1e30"), ("--wall-s", "nan"), ("--memory-mb", "99999999999999"), ("--output-mb", "0")],
+)
+def test_a_limit_that_cannot_be_set_is_named_as_the_option_is(option: str, value: str, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("")
+    result = seedtune("bgp", "run", tmp_path / "program.py", option, value)
+    assert result.returncode == 2
+    assert f"for {option}. Must be" in result.stderr.replace('"', "")
 
 
 def test_an_interrupted_run_does_not_claim_that_anything_is_saved(tmp_path: Path) -> None:

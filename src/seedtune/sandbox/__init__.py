@@ -25,6 +25,17 @@ Not covered:
 """
 
 from seedtune.sandbox.levels import MEND, best_level, run_code
-from seedtune.sandbox.program import ExecutionResult, Level, Limits, Outcome, Program
+from seedtune.sandbox.program import ExecutionResult, Heard, Level, Limits, Outcome, Program, Stream
 
-__all__ = ["MEND", "ExecutionResult", "Level", "Limits", "Outcome", "Program", "best_level", "run_code"]
+__all__ = [
+    "MEND",
+    "ExecutionResult",
+    "Heard",
+    "Level",
+    "Limits",
+    "Outcome",
+    "Program",
+    "Stream",
+    "best_level",
+    "run_code",
+]

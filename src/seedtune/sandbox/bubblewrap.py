@@ -18,7 +18,6 @@ from seedtune.sandbox.program import Limits
 
 ROOT = "/sandbox"
 WORK = f"{ROOT}/work"
-SCRIPT = f"{ROOT}/main.py"
 PYTHON = f"{ROOT}/python"
 MONITOR = f"{ROOT}/monitor"
 
@@ -55,7 +54,11 @@ def command(place: Place, limits: Limits, monitor: Path) -> tuple[list[str], lis
     namespaces = [] if place.user is None else [_user_namespace_of_root()]
     users = ["--userns", str(namespaces[0]), *_APART, *_OF_ROOT] if namespaces else [*_OF_OTHERS, *_APART]
     work = ["--perms", "1777", "--size", str(limits.file_mb << 20), "--tmpfs", WORK, "--symlink", WORK, "/dev/shm"]
-    own = [(place.script, SCRIPT), (place.python, PYTHON), (monitor, f"{MONITOR}/{monitor.name}")]
+    own = [
+        (place.script, f"{WORK}/{place.script_name}"),
+        (place.python, PYTHON),
+        (monitor, f"{MONITOR}/{monitor.name}"),
+    ]
     inputs = [(path, f"{WORK}/{name}") for name, path in place.files.items()]
     imports = list(zip(place.import_path, import_path(place), strict=True))
     binds = [text for path, inside in (*own, *inputs, *imports) for text in ("--ro-bind", str(path), inside)]

@@ -6,7 +6,7 @@ from functools import cache
 
 from seedtune.errors import SandboxError
 from seedtune.sandbox.confined import landlock
-from seedtune.sandbox.program import ExecutionResult, Level, Limits, Program, last_line
+from seedtune.sandbox.program import ExecutionResult, Heard, Level, Limits, Program, last_line
 from seedtune.sandbox.supervisor import execute
 
 MEND = (
@@ -40,7 +40,9 @@ if not start_many():
 """
 
 
-def run_code(program: Program, limits: Limits | None = None, level: Level | None = None) -> ExecutionResult:
+def run_code(
+    program: Program, limits: Limits | None = None, level: Level | None = None, heard: Heard | None = None
+) -> ExecutionResult:
     """Run a Python program in a process of its own and say what came of it.
 
     Several threads may run programs at the same time.
@@ -49,6 +51,8 @@ def run_code(program: Program, limits: Limits | None = None, level: Level | None
         program: The program and what it may see.
         limits: What it may use; None is ``Limits()``.
         level: None takes the best one that works here; ``unsafe`` must be asked for.
+        heard: Called in this thread with what the program prints, as it comes. However long it takes, the limits hold;
+            what it raises ends the program, and is raised here.
 
     Raises:
         ConfigError: A file or folder of the program does not exist.
@@ -59,7 +63,7 @@ def run_code(program: Program, limits: Limits | None = None, level: Level | None
         if level is None:
             raise SandboxError(f"programs cannot be run safely here: {why}. To mend it: {MEND}")
     try:
-        return execute(program, limits or Limits(), level)
+        return execute(program, limits or Limits(), level, heard)
     except SandboxError as problem:
         raise SandboxError(f"level {level}: {problem}") from None
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from seedtune.errors import ConfigError, SandboxError
 from seedtune.sandbox.interpreter import base_interpreter
@@ -37,6 +37,13 @@ class Place:
     def script(self) -> Path:
         """The program's text."""
         return self.folder / "main.py"
+
+    @property
+    def script_name(self) -> str:
+        """Its name in the work folder, so that files are found beside ``__file__``; none of theirs."""
+        taken = {PurePosixPath(name).parts[0] for name in self.files}
+        names = ("main.py", *(f"main-{number}.py" for number in range(1, len(taken) + 1)))
+        return next(name for name in names if name not in taken)
 
     @property
     def python(self) -> Path:
@@ -110,6 +117,7 @@ def _fill(place: Place, code: str) -> None:
 
 def _make_work(place: Place) -> None:
     place.work.mkdir(mode=0o700)
+    os.link(place.script, place.work / place.script_name)
     for name, source in place.files.items():
         link = place.work / name
         link.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
 """What to run, within which limits, and what came of it."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -24,12 +23,23 @@ Outcome = Literal[
 ]
 
 
+Stream = Literal["stdout", "stderr"]
+
+Heard = Callable[[Stream, bytes], None]
+"""Is told what a program prints, as it comes and up to the limit; a piece may end within a character."""
+
+_MOST = 1_000_000_000
+"""Of anything: more than any machine has, and in bytes or nanoseconds still a number that the kernel takes."""
+_SHOWN = 200
+"""So many characters of a program's last line are shown."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a program may use, all its processes together unless said otherwise.
 
     Raises:
-        ConfigError: A limit is not a number above zero.
+        ConfigError: A limit is not a number above zero, or above 10^9.
     """
 
     wall_s: float = 30.0
@@ -48,8 +58,10 @@ class Limits:
     def __post_init__(self) -> None:
         for limit in fields(self):
             value = getattr(self, limit.name)
-            if not 0 < value < math.inf:
-                raise ConfigError(f"the limit {limit.name} is {value}: it must be a number above zero")
+            if not 0 < value <= _MOST:
+                raise ConfigError(
+                    f"the limit {limit.name} is {value}: it must be a number above zero, and at most {_MOST:,}"
+                )
 
 
 @dataclass(frozen=True)
@@ -129,6 +141,10 @@ class ExecutionResult:
 
 
 def last_line(text: str) -> str:
-    """The last line that is not empty: of a traceback, the error."""
+    """The last line that is not empty: of a traceback, the error. A long one is cut behind a word."""
     lines = text.rstrip().splitlines()
-    return lines[-1].strip()[:200] if lines else ""
+    line = lines[-1].strip() if lines else ""
+    if len(line) <= _SHOWN:
+        return line
+    start = line[: _SHOWN - len(" ...")]
+    return f"{start.rpartition(' ')[0] or start} ..."

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 
 from seedtune.errors import SandboxError
 from seedtune.sandbox import bubblewrap, confined, seccomp
@@ -20,7 +22,7 @@ from seedtune.sandbox.confined import landlock
 from seedtune.sandbox.confined.monitor import Plan
 from seedtune.sandbox.interpreter import DEVICES, base_interpreter
 from seedtune.sandbox.place import Place, laid_out
-from seedtune.sandbox.program import ExecutionResult, Level, Limits, Outcome, Program, last_line
+from seedtune.sandbox.program import ExecutionResult, Heard, Level, Limits, Outcome, Program, Stream, last_line
 from seedtune.sandbox.usage import tasks_of_this_user, usage
 from seedtune.sandbox.verdict import Observed, judge
 
@@ -45,7 +47,7 @@ _PYTHON_OPTIONS = ("-P", "-s", "-B", "-u", "-X", "utf8")
 """Nothing but ``import_path`` and the standard library to import from; what was printed before a kill is not lost."""
 
 
-def execute(program: Program, limits: Limits, level: Level) -> ExecutionResult:
+def execute(program: Program, limits: Limits, level: Level, heard: Heard | None = None) -> ExecutionResult:
     """Run a program at one level.
 
     Raises:
@@ -81,7 +83,7 @@ def execute(program: Program, limits: Limits, level: Level) -> ExecutionResult:
             os.close(control)
             os.close(tell_status)
         with _Watch(process, status, keep_running, limits, level) as watch:
-            return judge(watch.until_the_end(), limits, level)
+            return judge(watch.until_the_end(heard), limits, level)
 
 
 def _command(place: Place, limits: Limits, level: Level) -> tuple[str, list[str], list[int]]:
@@ -108,7 +110,8 @@ def _memory_file(data: bytes) -> Generator[int]:
 
 def _plan(program: Program, place: Place, limits: Limits, level: Level) -> Plan:
     contained = level == "bubblewrap"
-    work, script = (bubblewrap.WORK, bubblewrap.SCRIPT) if contained else (str(place.work), str(place.script))
+    work = bubblewrap.WORK if contained else str(place.work)
+    script = f"{work}/{place.script_name}"
     python = bubblewrap.PYTHON if contained else str(place.python)
     folders = bubblewrap.import_path(place) if contained else [str(path) for path in place.import_path]
     environment = {
@@ -147,7 +150,7 @@ def _call_filter(place: Place, plan: Plan) -> bytes:
 def _rules(place: Place) -> list[landlock.Rule]:
     """What may be opened under Landlock; all else is closed."""
     python = base_interpreter()
-    own = [place.script, place.python, *place.import_path, *place.files.values()]
+    own = [place.python, *place.import_path, *place.files.values()]
     return [
         *((str(path), "execute") for path in (*python.libraries, python.executable)),
         *((str(path), "read") for path in (*python.data, *own)),
@@ -180,6 +183,10 @@ def _kernel() -> tuple[int, ...]:
     return tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
 
 
+_News = SimpleQueue[tuple[Stream, bytes] | None]
+"""What the program printed; None: nothing more will come."""
+
+
 class _Watch:
     """One run, from the outside."""
 
@@ -193,7 +200,10 @@ class _Watch:
         self._level: Level = level
         self._own = 2 if level == "bubblewrap" else 1
         self._said = bytearray()
-        self._output = {"stdout": bytearray(), "stderr": bytearray()}
+        self._output: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._told: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+        self._news: _News | None = None
+        self._abandoned = False
         self._truncated = False
         self._stop: Outcome | None = None
         self._began = time.monotonic()
@@ -218,19 +228,34 @@ class _Watch:
             stream.close()
         os.close(self._status)
 
-    def until_the_end(self) -> Observed:
+    def until_the_end(self, heard: Heard | None) -> Observed:
         """Watch until everything has ended.
 
         Raises:
             SandboxError: The program could not be started.
         """
+        if heard is None:
+            return self._watch()
+        news = self._news = _News()
+        # Who listens may be slow or stand still, as a pager does: the watch must not.
+        with ThreadPoolExecutor(1) as pool:
+            watching = pool.submit(self._watch)
+            watching.add_done_callback(lambda _: news.put(None))
+            try:
+                while (piece := news.get()) is not None:
+                    heard(*piece)
+            finally:
+                self._abandoned = True
+            return watching.result()
+
+    def _watch(self) -> Observed:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ, "stdout")
             selector.register(self._process.stderr, selectors.EVENT_READ, "stderr")
             selector.register(self._status, selectors.EVENT_READ, "status")
-            while selector.get_map():
+            while selector.get_map() and not self._abandoned:
                 for key, _ in selector.select(_TICK_S):
                     data = os.read(key.fd, _CHUNK)
                     if not data:
@@ -239,6 +264,7 @@ class _Watch:
                         self._hear(data)
                     else:
                         self._collect(key.data, data)
+                self._tell()
                 self._enforce()
                 if self._overdue():
                     logger.warning("the monitor of a program did not answer and was killed")
@@ -253,12 +279,21 @@ class _Watch:
         if self._ended is None and b"\nstopped " in self._said:
             self._ended = time.monotonic()
 
-    def _collect(self, name: str, data: bytes) -> None:
+    def _collect(self, name: Stream, data: bytes) -> None:
         room = self._limits.output_kb * 1024 - len(self._output[name])
         self._output[name] += data[:room]
         if len(data) > room:
             self._truncated = True
             self._halt("output")
+
+    def _tell(self) -> None:
+        """Hand on what has come since. Until the program has started, it is bubblewrap that speaks."""
+        if self._news is None or self._started is None:
+            return
+        for name, output in self._output.items():
+            if len(output) > self._told[name]:
+                self._news.put((name, bytes(output[self._told[name] :])))
+                self._told[name] = len(output)
 
     def _enforce(self) -> None:
         if self._started is None or self._ended is not None or self._stop is not None:

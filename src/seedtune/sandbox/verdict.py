@@ -6,9 +6,9 @@ How each limit shows:
   if it had not just ended.
 - ``file-size`` of all files together: the monitor measured it.
 - ``cpu``, ``memory`` by a signal of the kernel: believed only if the use that the kernel accounts for confirms it.
-- ``memory`` (``MemoryError``), ``file-size`` (``EFBIG``, ``ENOSPC``) and ``processes`` (``EAGAIN``) of a program that
-  then ended by itself with an exit code: the words of its standard error. The kernel keeps no other trace of a refused
-  request. A program can feign these, but not its way out of having failed.
+- ``memory`` (``MemoryError``, or too little of it for Python to start), ``file-size`` (``EFBIG``, ``ENOSPC``) and
+  ``processes`` (``EAGAIN``) of a program that then ended by itself with an exit code: the words of its standard error.
+  The kernel keeps no other trace of a refused request. A program can feign these, but not its way out of having failed.
 """
 
 import os
@@ -21,6 +21,12 @@ from seedtune.sandbox.program import ExecutionResult, Level, Limits, Outcome, la
 _NEARLY = 0.9
 
 _OUT_OF_MEMORY = re.compile(r"MemoryError\b|OSError: \[Errno 12\]")
+_NOT_STARTED = re.compile(
+    r"error while loading shared libraries: .*(failed to map segment|cannot allocate memory)"
+    r"|^Fatal Python error: \w*init",
+    re.MULTILINE | re.IGNORECASE,
+)
+"""Of the loader, and of Python: both start everywhere but where memory is short."""
 _OUT_OF_SPACE = re.compile(r"OSError: \[Errno (27|28)\]")
 _OUT_OF_PROCESSES = re.compile(r"^(BlockingIOError: \[Errno 11\]|RuntimeError: can't start new thread)", re.MULTILINE)
 """Any line: the processes of a fork bomb all speak at once."""
@@ -77,7 +83,7 @@ def _outcome(seen: Observed, code: int, stderr: str, limits: Limits) -> Outcome:
     if code == 0:
         return "finished"
     last = last_line(stderr)
-    if _OUT_OF_MEMORY.match(last):
+    if _OUT_OF_MEMORY.match(last) or _NOT_STARTED.search(stderr):
         return "memory"
     if _OUT_OF_SPACE.match(last) or seen.full:
         return "file-size"

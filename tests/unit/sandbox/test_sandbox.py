@@ -8,7 +8,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import pytest
 
 from conftest import clean_environment
 from seedtune.errors import ConfigError, SandboxError
-from seedtune.sandbox import ExecutionResult, Level, Limits, Program, best_level, levels, run_code
+from seedtune.sandbox import ExecutionResult, Level, Limits, Program, Stream, best_level, levels, run_code
+from seedtune.sandbox.program import last_line
 
 SMALL = Limits(wall_s=30.0, memory_mb=512, file_mb=8)
 
@@ -59,6 +60,29 @@ def test_a_file_that_only_its_owner_may_read_is_given_all_the_same(level: Level,
     (tmp_path / "closed" / "file").chmod(0o600)
     files = {"folder": tmp_path / "closed", "file": tmp_path / "closed" / "file"}
     assert prints("print(open('folder/file').read(), open('file').read())", level, files=files) == "mine mine\n"
+
+
+@pytest.mark.parametrize("folder", ["os.path.dirname(__file__)", "pathlib.Path(__file__).resolve().parent"])
+def test_files_are_found_beside_the_program(level: Level, folder: str, tmp_path: Path) -> None:
+    """As where it was written; a file that has its name comes first."""
+    (tmp_path / "data").write_text("read")
+    code = f"""
+    import os, pathlib, sys
+    folder = {folder}
+    with open(os.path.join(folder, "out"), "w") as file:
+        file.write(open(os.path.join(folder, "main.py")).read())
+    print(open("out").read(), sorted(os.listdir()), os.path.basename(sys.argv[0]))
+    """
+    files = {"main.py": tmp_path / "data", "main-1.py/x": tmp_path / "data"}
+    said = prints(code, level, files=files)
+    assert said == "read ['main-1.py', 'main-2.py', 'main.py', 'out'] main-2.py\n"
+
+
+def test_a_program_cannot_change_its_own_text(level: Level) -> None:
+    for way in ("open(__file__, 'w')", "os.unlink(__file__)", "os.rename(__file__, 'x')", "os.chmod(__file__, 0o777)"):
+        result = run(f"import os; {way}", level)
+        assert result.outcome == "failed", way
+        assert "OSError" in result.stderr or "PermissionError" in result.stderr
 
 
 def test_import_path_comes_before_the_standard_library_and_nothing_else_is_there(level: Level, tmp_path: Path) -> None:
@@ -205,6 +229,19 @@ def test_a_summary_says_in_one_line_what_came_of_it(level: Level, code: str, sta
     assert summary.endswith(f" MB, level {level}")
 
 
+def test_the_highest_limits_are_taken_as_they_are(level: Level) -> None:
+    """Each is turned into bytes or nanoseconds for the kernel."""
+    limits = Limits(**dict.fromkeys((limit.name for limit in fields(Limits)), 10**9))
+    assert run("print(1)", level, limits).ok
+
+
+@pytest.mark.parametrize(("line", "end"), [("word " * 99, " word ..."), ("x" * 999, "xxx ..."), ("x" * 200, "xxx")])
+def test_a_long_last_line_is_cut_behind_a_word_and_says_so(line: str, end: str) -> None:
+    shown = last_line(f"Traceback\n{line}\n")
+    assert shown.endswith(end)
+    assert len(shown) <= 200
+
+
 @pytest.mark.parametrize("name", ["", ".", "/etc/x", "../x", "a/../../x", "a\0b"])
 def test_a_name_that_leads_out_of_the_work_folder_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="must stay inside the work folder"):
@@ -229,8 +266,8 @@ def test_an_argument_with_a_zero_byte_is_refused() -> None:
 
 
 @pytest.mark.parametrize("limit", ["wall_s", "cpu_s", "memory_mb", "file_mb", "files", "processes", "output_kb"])
-@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
-def test_a_limit_is_above_zero(limit: str, value: float) -> None:
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), 10**9 + 1, 1e30])
+def test_a_limit_is_above_zero_and_not_beyond_all_bounds(limit: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"the limit {limit} is"):
         Limits(**{limit: value})
 
@@ -252,6 +289,86 @@ def test_unsafe_keeps_the_limits_and_the_clean_environment(monkeypatch: pytest.M
     result = run_code(Program(code), level="unsafe")
     assert (result.stdout, result.signal, result.level) == ("False True\n", "SIGKILL", "unsafe")
     assert run_code(Program("import time; time.sleep(60)"), Limits(wall_s=0.3), "unsafe").outcome == "timeout"
+
+
+# Output as it comes
+
+
+def test_output_is_heard_while_the_program_runs(level: Level, tmp_path: Path) -> None:
+    """This one goes on only when its first words were heard, which a file tells it."""
+    code = """
+    import os, sys, time
+    print("first", flush=True)
+    sys.stderr.write("other")
+    while not os.path.getsize('heard'):
+        time.sleep(0.01)
+    sys.stdout.buffer.write(b"la\\xc3\\xa9st")
+    """
+    pieces: list[tuple[Stream, bytes]] = []
+    file = tmp_path / "heard"
+    file.touch()
+
+    def heard(stream: Stream, data: bytes) -> None:
+        pieces.append((stream, data))
+        file.write_text("yes")
+
+    result = run_code(Program(textwrap.dedent(code), {"heard": file}), SMALL, level, heard)
+    assert result.ok, result.stderr
+    by_stream = {name: b"".join(data for stream, data in pieces if stream == name) for name in ("stdout", "stderr")}
+    assert by_stream == {"stdout": "first\nlaést".encode(), "stderr": b"other"}
+    assert (result.stdout, result.stderr) == ("first\nlaést", "other")
+
+
+def test_no_more_is_heard_than_the_limit_lets_through(level: Level) -> None:
+    heard: list[bytes] = []
+    code = "while True: print('x' * 999)"
+    result = run_code(Program(code), Limits(output_kb=8), level, lambda _, data: heard.append(data))
+    assert (result.outcome, result.truncated) == ("output", True)
+    assert b"".join(heard).decode() == result.stdout
+    assert len(result.stdout) == 8 << 10
+
+
+def test_one_who_listens_slowly_loosens_no_limit(level: Level) -> None:
+    """The program is long ended when its first words are taken; all of them are."""
+    ended: list[float] = []
+    code = "import time\nwhile True:\n  print('x', flush=True)\n  time.sleep(0.1)"
+
+    def heard(_: Stream, data: bytes) -> None:
+        if not ended:
+            time.sleep(1.0)
+        ended.append(len(data))
+
+    result = run_code(Program(code), Limits(wall_s=0.3), level, heard)
+    assert result.outcome == "timeout"
+    assert result.wall_s < 0.9
+    assert sum(ended) == len(result.stdout)
+
+
+@pytest.mark.parametrize("raised", [BrokenPipeError, KeyboardInterrupt])
+def test_what_a_listener_raises_ends_the_program(
+    level: Level, raised: type[BaseException], processes_with: Callable[[str], list[str]]
+) -> None:
+    token = f"seedtune-heard-{os.getpid()}"
+
+    def heard(*_: object) -> None:
+        assert processes_with(token)
+        raise raised
+
+    program = Program("import time; print(1); time.sleep(300)", arguments=[token])
+    with pytest.raises(raised):
+        run_code(program, SMALL, level, heard)
+    assert processes_with(token) == []
+
+
+def test_what_bubblewrap_says_is_no_output_of_the_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake = tmp_path / "bwrap"
+    fake.write_text("#!/bin/sh\necho 'bwrap: no' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr("seedtune.sandbox.bubblewrap.shutil.which", lambda _: str(fake))
+    heard: list[bytes] = []
+    with pytest.raises(SandboxError, match="level bubblewrap"):
+        run_code(Program(""), level="bubblewrap", heard=lambda _, data: heard.append(data))
+    assert heard == []
 
 
 # Levels

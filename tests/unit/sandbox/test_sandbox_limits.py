@@ -67,6 +67,12 @@ def test_eight_gigabytes_are_not_to_be_had(level: Level) -> None:
     assert result.peak_mb < 256
 
 
+@pytest.mark.parametrize("memory_mb", [1, 7])
+def test_too_little_memory_for_python_to_start_is_named_so(level: Level, memory_mb: int) -> None:
+    result = run("print('never')", level, replace(SMALL, memory_mb=memory_mb))
+    assert (result.outcome, result.stdout) == ("memory", "")
+
+
 def test_memory_taken_in_small_steps_ends_too(level: Level) -> None:
     result = run("kept = []\nwhile True: kept.append(bytearray(1 << 20))", level)
     assert result.outcome == "memory"

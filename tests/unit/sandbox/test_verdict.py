@@ -73,6 +73,19 @@ def test_words_before_the_last_explain_nothing_but_too_many_processes() -> None:
     assert outcome(exit_code=1, stderr=b"RuntimeError: can't start new thread\nValueError: x") == "processes"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "python: error while loading shared libraries: libc.so.6: failed to map segment from shared object",
+        "python: error while loading shared libraries: libm.so.6: cannot allocate memory in static TLS block",
+        "Fatal Python error: init_importlib_external: external importer setup failed\nno Python frame",
+    ],
+)
+def test_a_python_that_could_not_start_was_short_of_memory(said: str) -> None:
+    assert outcome(exit_code=127, stderr=said.encode()) == "memory"
+    assert outcome(exit_code=127, stderr=b"bash: python: command not found") == "failed"
+
+
 def test_a_full_work_folder_explains_a_failure() -> None:
     assert outcome(exit_code=1, full=True) == "file-size"
     assert outcome(full=True) == "finished"

@@ -1,17 +1,20 @@
 """Fetch and list MRT files; check and run PyBGPStream programs."""
 
+import codecs
 import json
+import os
 import re
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from seedtune import console
 from seedtune.domains.bgp import fetch as fetching
@@ -20,7 +23,7 @@ from seedtune.domains.bgp.download import Client
 from seedtune.domains.bgp.execution import BgpRun, run_program
 from seedtune.domains.bgp.lint import CodeFinding, lint_program
 from seedtune.errors import ConfigError
-from seedtune.sandbox import ExecutionResult, Limits
+from seedtune.sandbox import ExecutionResult, Limits, Stream
 
 app = App(name="bgp", help="Fetch and list MRT files; check and run PyBGPStream programs.")
 
@@ -223,9 +226,13 @@ class Data:
 class Bounds:
     """What a program may use."""
 
-    wall_s: Annotated[float, Parameter(help="Seconds that it may take.")] = 60.0
-    memory_mb: Annotated[int, Parameter(help="Memory that it may use, in MB.")] = 1024
-    output_mb: Annotated[int, Parameter(help="How much it may print, in MB.")] = 16
+    wall_s: Annotated[float, Parameter(help="Seconds that it may take.", validator=Number(gt=0, lte=100_000_000))] = (
+        60.0
+    )
+    memory_mb: Annotated[
+        int, Parameter(help="Memory that it may use, in MB.", validator=Number(gt=0, lte=100_000_000))
+    ] = 1024
+    output_mb: Annotated[int, Parameter(help="How much it may print, in MB.", validator=Number(gt=0, lte=100_000))] = 16
     unsafe: Annotated[bool, Parameter(help="Do not shut it in: it can then read and write all that you can.")] = False
 
     def limits(self) -> Limits:
@@ -295,6 +302,7 @@ def run(
     findings = [] if no_lint else lint_program(source)
     if not as_json:
         console.pass_on("".join(f"{_line(file, finding)}\n" for finding in findings), sys.stderr)
+    words = None if as_json else _Words()
     try:
         done = run_program(
             source,
@@ -304,26 +312,53 @@ def run(
             limits=bounds.limits(),
             level="unsafe" if bounds.unsafe else None,
             arguments=arguments,
+            heard=words and words.pass_on,
         )
+        if words:
+            words.report(done)
+        else:
+            found = [asdict(finding) for finding in findings]
+            more = {"backend": done.backend, "advice": _advice(done.result), "findings": found}
+            console.say_raw(json.dumps({**asdict(done.result), **more}, indent=2))
     except KeyboardInterrupt:
-        console.complain("interrupted: the program was ended, and what it had printed is lost")
+        console.complain(f"interrupted: the program was ended{'' if words else ', and what it had printed is lost'}")
         return 130
-    if as_json:
-        found = [asdict(finding) for finding in findings]
-        more = {"backend": done.backend, "advice": _advice(done.result), "findings": found}
-        console.say_raw(json.dumps({**asdict(done.result), **more}, indent=2))
-    else:
-        _show_run(done)
+    except BrokenPipeError:
+        return _nobody_reads()
     return 0 if done.result.ok else 1
 
 
-def _show_run(done: BgpRun) -> None:
-    """The program's own words, then ours on lines of their own."""
-    out, err = done.result.stdout, done.result.stderr
-    console.pass_on(f"{out}\n" if sys.stdout.isatty() and _breaks_off(out) else out)
-    console.pass_on(f"{err}\n" if _breaks_off(err) else err, sys.stderr)
-    advice = _advice(done.result)
-    console.pass_on((f"advice: {advice}\n" if advice else "") + f"{done.summary()}\n", sys.stderr)
+def _decoders() -> dict[Stream, codecs.IncrementalDecoder]:
+    decoder = codecs.getincrementaldecoder("utf-8")
+    return {"stdout": decoder("replace"), "stderr": decoder("replace")}
+
+
+@dataclass(frozen=True)
+class _Words:
+    """The program's own words as they come, then ours on lines of their own."""
+
+    _decoders: dict[Stream, codecs.IncrementalDecoder] = field(default_factory=_decoders)
+
+    def pass_on(self, stream: Stream, data: bytes, *, last: bool = False) -> None:
+        target = sys.stdout if stream == "stdout" else sys.stderr
+        console.pass_on(self._decoders[stream].decode(data, last), target)
+
+    def report(self, done: BgpRun) -> None:
+        self.pass_on("stdout", b"", last=True)
+        self.pass_on("stderr", b"", last=True)
+        if sys.stdout.isatty() and _breaks_off(done.result.stdout):
+            console.pass_on("\n")
+        advice = _advice(done.result)
+        lines = [*(["advice: " + advice] if advice else []), done.summary()]
+        start = "\n" if _breaks_off(done.result.stderr) else ""
+        console.pass_on(start + "".join(f"{line}\n" for line in lines), sys.stderr)
+
+
+def _nobody_reads() -> int:
+    """As behind ``| head``: what could not be written must not be tried again at exit. 128 + SIGPIPE, as in a shell."""
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return 141
 
 
 def _breaks_off(text: str) -> bool:

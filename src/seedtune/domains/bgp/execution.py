@@ -20,7 +20,7 @@ from seedtune.domains.bgp.sandboxed.pybgpstream._archive import identify
 from seedtune.domains.bgp.sandboxed.pybgpstream._interfaces import ARCHIVE_VARIABLE
 from seedtune.domains.bgp.sandboxed.pybgpstream._replay import ENVIRONMENT_VARIABLE, clock_of
 from seedtune.errors import ConfigError
-from seedtune.sandbox import ExecutionResult, Level, Limits, Program, run_code
+from seedtune.sandbox import ExecutionResult, Heard, Level, Limits, Program, run_code
 
 SANDBOXED = Path(__file__).parent / "sandboxed"
 """What is put on ``sys.path`` of a program."""
@@ -42,7 +42,7 @@ class BgpRun:
         return f"{self.result.summary()}, backend {self.backend}"
 
 
-def run_program(
+def run_program(  # noqa: PLR0913 (one of them is by position)
     source: str,
     *,
     mrt: Sequence[Path] = (),
@@ -51,6 +51,7 @@ def run_program(
     limits: Limits | None = None,
     level: Level | None = None,
     arguments: Sequence[str] = (),
+    heard: Heard | None = None,
 ) -> BgpRun:
     """Run a program to its end, or to a limit.
 
@@ -63,6 +64,7 @@ def run_program(
         limits: What the program may use; by default the sandbox's own.
         level: How it is shut in; by default the best that this machine offers.
         arguments: The program's own arguments.
+        heard: Is told what the program prints, as it comes; see :func:`seedtune.sandbox.run_code`.
 
     Raises:
         ConfigError: a file does not exist, two files cannot be told apart, the archive holds nothing that can be
@@ -79,7 +81,7 @@ def run_program(
         environment[ENVIRONMENT_VARIABLE] = replay
     backend, import_path = ("seedtune", SANDBOXED) if archive or replay else find_backend()
     program = Program(source, files, [import_path], environment, arguments)
-    return BgpRun(run_code(program, limits, level), backend)
+    return BgpRun(run_code(program, limits, level, heard), backend)
 
 
 def find_backend() -> tuple[str, Path]:

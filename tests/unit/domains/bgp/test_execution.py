@@ -82,7 +82,7 @@ def test_nothing_beside_the_given_files_is_there(tmp_path: Path, level: Level) -
     path = put(tmp_path / "updates.gz")
     put(tmp_path / "other.gz")
     done = run_program("import os; print(sorted(os.listdir()))", mrt=[path], level=level)
-    assert printed(done) == "['updates.gz']\n"
+    assert printed(done) == "['main.py', 'updates.gz']\n"
 
 
 @pytest.mark.parametrize("name", ["mrt", "archive"])
@@ -157,6 +157,12 @@ def test_every_report_says_level_and_backend(level: Level) -> None:
     assert printed(done) == "seedtune\n"
     assert done.backend == "seedtune"
     assert done.summary().endswith(f"level {level}, backend seedtune")
+
+
+def test_what_a_program_prints_is_passed_on(level: Level) -> None:
+    heard: list[tuple[str, bytes]] = []
+    run_program("print('routes')", level=level, heard=lambda stream, data: heard.append((stream, data)))
+    assert b"".join(data for stream, data in heard if stream == "stdout") == b"routes\n"
 
 
 @pytest.fixture
