@@ -2,8 +2,8 @@
 
 Nothing heavy is imported until a command runs; ``seedtune --help`` loads no torch.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 stopped by a limit, 130 interrupted; with 3 and 130 all work is
-saved.
+Exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 stopped by a limit, 130 interrupted; with 3, and with 130 of a
+command that can go on, all work is saved.
 """
 
 import ast
@@ -13,13 +13,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
 
 from seedtune import __version__
 from seedtune.errors import LimitReached, SeedtuneError
 
 if TYPE_CHECKING:
     from seedtune.config import Config
+
+_SAVING = {("run",), ("generate",), ("train",), ("evaluate",), ("bgp", "fetch")}
+"""Commands that go on where they were interrupted."""
 
 app = App(
     name="seedtune",
@@ -216,6 +219,15 @@ def main() -> None:
     sys.exit(_call([argument for argument in own if argument != "--debug"] + arguments[len(own) :], debug))
 
 
+def _where_help_is(problem: CycloptsError) -> str:
+    """The help of the command that was called, as far as it is one."""
+    command = tuple(problem.command_chain or ())
+    advice = f"See '{' '.join(('seedtune', *command))} --help'"
+    if command == ("bgp", "run") and isinstance(problem, UnknownOptionError | UnusedCliTokensError):
+        advice += "; the program's own options stand behind '--'"
+    return advice
+
+
 def _call(arguments: list[str], debug: bool) -> int:
     """Run a command and turn errors into messages and exit codes."""
     from seedtune import console
@@ -224,7 +236,7 @@ def _call(arguments: list[str], debug: bool) -> int:
     try:
         result: object = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as problem:
-        console.complain(f"{problem}\nSee 'seedtune --help'")
+        console.complain(f"{problem}\n{_where_help_is(problem)}")
         return 2
     except LimitReached as problem:
         console.complain(f"stopped by a limit: {problem}")
@@ -235,6 +247,7 @@ def _call(arguments: list[str], debug: bool) -> int:
         console.complain(str(problem))
         return problem.exit_code
     except KeyboardInterrupt:
-        console.complain("interrupted: everything so far is saved; run the same command again to go on")
+        saved = ": everything so far is saved; run the same command again to go on"
+        console.complain("interrupted" + (saved if app.parse_commands(arguments)[0] in _SAVING else ""))
         return 130
     return result if isinstance(result, int) else 0

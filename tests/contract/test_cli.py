@@ -11,6 +11,7 @@ import pytest
 
 from conftest import ROOT, clean_environment, seedtune, small_run
 from fake_teacher import FakeTeacher
+from seedtune import cli, console
 
 COMMANDS = (
     "",
@@ -74,7 +75,10 @@ def test_the_docs_hold_the_help_of_every_command() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["nonsense"], 2, ["nonsense"]),
+        (["nonsense"], 2, ["nonsense", "See 'seedtune --help'"]),
+        (["bgp", "nonsense"], 2, ["nonsense", "See 'seedtune bgp --help'"]),
+        (["bgp", "fetch", "--colector", "rrc00"], 2, ["--colector", "See 'seedtune bgp fetch --help'\n"]),
+        (["bgp", "run", "x.py", "--origin", "1"], 2, ["--origin", "See 'seedtune bgp run --help'", "behind '--'"]),
         (["run", "missing.yaml"], 2, ["missing.yaml", "cannot be read"]),
         (["run", "--set", "train.lora.dropuot=0"], 2, ["train.lora.dropuot", "'dropout'"]),
         (["run", "--set", "train.lora.alpha=32"], 2, ["alpha", "allow_large_alpha"]),
@@ -99,6 +103,27 @@ def test_wrong_use_says_what_to_do(arguments: list[str], code: int, words: list[
     assert "Traceback" not in result.stderr
     for word in words:
         assert word in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "saved"),
+    [(["train"], True), (["bgp", "fetch"], True), (["doctor"], False), (["bgp", "archive", "x", "--check"], False)],
+)
+def test_only_commands_that_go_on_promise_it_when_interrupted(
+    arguments: list[str], saved: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(cli.app), "__call__", interrupted)
+    monkeypatch.setattr(console, "set_up_logging", lambda verbose: None)
+    monkeypatch.setattr(sys, "argv", ["seedtune", *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 130
+    shown = capsys.readouterr().err
+    assert "interrupted" in shown
+    assert ("run the same command again to go on" in shown) is saved
 
 
 def test_no_such_model_is_found_before_anything_is_trained(

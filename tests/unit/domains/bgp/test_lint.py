@@ -308,3 +308,30 @@ def test_every_rule_is_found_by_some_test() -> None:
 
 def test_rule_ids_are_short() -> None:
     assert [name for name in RULES if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+){0,2}", name)] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "right"),
+    [("print rec.status", "print(...)"), ("exec code", "exec(...)"), ("def f(:", "Python 3.11 can compile")],
+)
+def test_python_2_is_named_as_what_it_is(line: str, right: str) -> None:
+    (finding,) = lint_program(f"import pybgpstream\n{line}\n")
+    assert (finding.rule, finding.line) == ("syntax", 2)
+    assert right in finding.right
+    assert ("Python 2 is not run" in finding.right) == ("(...)" in right)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "BGPStream(from_time={0}, until_time=-{0})",
+        "BGPStream(from_time=1, until_time=2, filter=f'peer {{{0}}} and origin {{str({0})}}')",
+        "BGPStream(from_time=1, until_time=2, filter='peer %d' % {0})",
+        "BGPStream(from_time=1, until_time=2).add_filter('peer-asn', {0})",
+        "BGPStream().add_recent_interval_filter({0})",
+        "[elem for elem in BGPStream(from_time=1, until_time=2) if elem.type == {0} or elem.peer_asn == {0}]",
+    ],
+)
+def test_a_number_that_python_does_not_write_is_only_a_number(use: str) -> None:
+    """In digits it raises ValueError, which must not come out of the lint."""
+    lint_program("from pybgpstream import BGPStream\n" + use.format("0x" + "f" * 5000))

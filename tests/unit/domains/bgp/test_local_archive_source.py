@@ -1,5 +1,6 @@
 """A local archive in the broker's place: which names and places make one, and what a stream gets from it."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import mrt_writer as w
 from seedtune.domains.bgp.sandboxed.pybgpstream import BGPStream, SourceError
 from seedtune.domains.bgp.sandboxed.pybgpstream._archive import ArchiveFile, find_files, identify
+from seedtune.domains.bgp.sandboxed.pybgpstream._log import MOST_ONCE, log_once
 
 PLACES = {
     "rrc00/2016.11/updates.20161101.0000.gz": ("ris", "rrc00", "updates", 300),
@@ -110,6 +112,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "route-views.wide/bgpdata/2016.11/RIBS").mkdir()
     w.write_mrt(tmp_path / "route-views.wide/bgpdata/2016.11/RIBS/rib.20161101.0000.bz2", [peers, route], "bzip2")
     monkeypatch.setenv("SEEDTUNE_BGP_ARCHIVE", str(tmp_path))
+    log_once.cache_clear()
     return tmp_path
 
 
@@ -179,14 +182,14 @@ def test_without_an_archive_the_broker_says_what_works(monkeypatch: pytest.Monke
     monkeypatch.delenv("SEEDTUNE_BGP_ARCHIVE", raising=False)
     stream = BGPStream(from_time=T, until_time=T + 60)
     stream.set_data_interface_option("broker", "url", "http://192.0.2.1/v2")
-    with pytest.raises(SourceError, match=r"'singlefile'.*'csvfile'.*SEEDTUNE_BGP_ARCHIVE"):
+    with pytest.raises(SourceError, match=r"'singlefile'.*'csvfile'.*--archive of 'seedtune bgp run'"):
         next(stream.records())
 
 
 @pytest.mark.usefixtures("archive")
 @pytest.mark.parametrize("project", ["ris-live", "routeviews-stream"])
 def test_projects_that_exist_only_live_are_refused_outside_a_replay(project: str) -> None:
-    with pytest.raises(SourceError, match="SEEDTUNE_BGP_REPLAY"):
+    with pytest.raises(SourceError, match="--replay max"):
         read(project=project)
 
 
@@ -197,8 +200,76 @@ def test_an_archive_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_file_that_vanished_ends_the_stream_with_an_error(archive: Path) -> None:
-    broken = archive / "rrc00/2016.11/updates.20161101.0000"
-    broken.unlink()
-    broken.symlink_to(archive / "nothing")
+    records = BGPStream(from_time=T, until_time=T + 1800, collector="rrc00").records()
+    next(records)
+    (archive / "rrc00/2016.11/updates.20161101.0025").unlink()
     with pytest.raises(RuntimeError, match="Could not get next record"):
-        read(collector="rrc00")
+        list(records)
+
+
+def test_links_that_cannot_be_followed_are_passed_over(
+    archive: Path, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Also one to a file that is there, but outside: no program in the sandbox can read it."""
+    before = read(collector="rrc00")
+    folder = archive / "rrc00/2016.11"
+    outside = tmp_path_factory.mktemp("outside") / "updates"
+    (folder / "updates.20161101.0005").rename(outside)
+    (folder / "updates.20161101.0005").symlink_to(outside)
+    (folder / "updates.20161101.0030").symlink_to(archive / "nothing")
+    (folder / "updates.20161101.0035").symlink_to(folder / "updates.20161101.0000")
+    os.mkfifo(folder / "updates.20161101.0040")
+    assert read(collector="rrc00") == [row for row in before if row[-1] != 300 or row[2] == "rib"]
+    reasons = {
+        "updates.20161101.0005": "a link that leads out of the archive",
+        "updates.20161101.0030": "a link that leads nowhere",
+        "updates.20161101.0040": "no regular file",
+    }
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        f"pybgpstream WARNING: {folder / name} is passed over: {reason}" for name, reason in reasons.items()
+    ]
+
+
+HAS = "it has route-views.wide of routeviews (ribs and updates), rrc00 of ris (ribs and updates)"
+HOUR = {"from_time": "2019-01-01", "until_time": "2019-01-01 01:00:00"}
+SPAN = "such files begin 2016-11-01 00:00:00 and end 2016-11-01 00:30:00"
+IN_2019 = "from 2019-01-01 00:00:00 until 2019-01-01 01:00:00"
+
+
+@pytest.mark.usefixtures("archive")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (HOUR | {"collector": "rrc21", "record_type": "updates"}, f"no updates of rrc21 {IN_2019}; {HAS}"),
+        (HOUR | {"collectors": "rc"}, f"no file of c or r {IN_2019}; {HAS}"),
+        (
+            HOUR | {"collector": "rrc00", "project": "ris"},
+            f"no file of rrc00 of project ris {IN_2019}; {SPAN}",
+        ),
+        (HOUR, f"no file {IN_2019}; {SPAN}"),
+    ],
+)
+def test_a_question_without_an_answer_says_what_the_archive_has(
+    arguments: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert read(**arguments) == []
+    assert capsys.readouterr().err == f"pybgpstream WARNING: the archive has {said}\n"
+
+
+@pytest.mark.usefixtures("archive")
+def test_a_program_that_asks_in_vain_again_and_again_is_told_a_hundred_times(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for day in range(150):
+        read(from_time=day * 86400, until_time=day * 86400 + 60)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == MOST_ONCE + 1
+    assert "left out" in lines[-1]
+
+
+@pytest.mark.usefixtures("archive")
+def test_an_answer_without_records_is_no_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file is there; that nothing happened in these seconds is an answer."""
+    assert read(from_time=T + 61, until_time=T + 62, record_type="updates") == []
+    assert capsys.readouterr().err == ""

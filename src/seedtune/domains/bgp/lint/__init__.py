@@ -19,6 +19,13 @@ from seedtune.domains.bgp.lint.findings import RULES, CodeFinding, Level, Rule
 from seedtune.domains.bgp.lint.flow import Flow
 from seedtune.domains.bgp.lint.walker import OutOfSteps
 
+_PYTHON_2 = {
+    "Missing parentheses in call to 'print'": "print(...): Python 2 is not run",
+    "Missing parentheses in call to 'exec'": "exec(...): Python 2 is not run",
+    "multiple exception types must be parenthesized": "except KeyError as error: Python 2 is not run",
+}
+"""How Python complains of what only version 2 understood, and the right form."""
+
 __all__ = ["RULES", "CodeFinding", "Level", "Rule", "lint_program"]
 
 
@@ -57,6 +64,5 @@ def _unparsable(error: Exception) -> CodeFinding:
     reason = "it nests too deep" if isinstance(error, RecursionError | MemoryError) else str(error)
     if isinstance(error, SyntaxError):
         line, column, reason = error.lineno or 1, error.offset or 1, error.msg
-    return CodeFinding(
-        line, max(column, 1), "syntax", "error", f"the program cannot be parsed: {reason}", RULES["syntax"].right
-    )
+    right = next((form for words, form in _PYTHON_2.items() if reason.startswith(words)), RULES["syntax"].right)
+    return CodeFinding(line, max(column, 1), "syntax", "error", f"the program cannot be parsed: {reason}", right)

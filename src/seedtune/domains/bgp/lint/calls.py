@@ -217,7 +217,7 @@ class Calls(Methods):
 
     def _check_json(self, value: Value, arguments: Arguments, node: ast.expr, state: State) -> None:
         converted = any(name in ("default", "cls") for name, _, _ in arguments.keywords)
-        if arguments.open or converted or "communities" in self._own_keys:
+        if arguments.open or converted or "communities" in self._own_keys | self._changed_keys:
             return
         routes = any(
             state.types.get(part.element, Types()).possible & ROUTES for part in walk(value) if isinstance(part, Fields)

@@ -10,6 +10,7 @@ from seedtune.domains.bgp.lint.compare import is_empty
 from seedtune.domains.bgp.lint.conditions import Conditions, combined, inverted
 from seedtune.domains.bgp.lint.state import State, Types
 from seedtune.domains.bgp.lint.values import (
+    FIELD_TYPES,
     MOST_PARTS,
     UNKNOWN,
     Arguments,
@@ -49,6 +50,8 @@ _EXACT: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
 }
+_MOST_BITS = 1024
+"""Larger numbers are known to be numbers only: Python refuses to write very large ones in digits."""
 _MODULE_NAMES = ("BGPStream", "BGPRecord", "BGPElem")
 
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -70,6 +73,8 @@ class Expressions(Conditions):
 
     def _value(self, node: ast.expr, state: State) -> Value:
         match node:
+            case ast.Constant(value=int() as number) if number.bit_length() > _MOST_BITS:
+                return Plain("int")
             case ast.Constant(value=str() | int() | float() | complex() | bytes() | None as constant):
                 return Const(constant)
             case ast.Name():
@@ -325,20 +330,29 @@ class Expressions(Conditions):
         return item
 
     def _dict(self, node: ast.Dict, state: State) -> Value:
-        parts: list[Value] = []
-        keys: list[Value] = []
+        pairs: list[tuple[Value, Value]] = []
         complete = True
         for key, item in zip(node.keys, node.values, strict=True):
             value = self.value(item, state)
             if key is not None:
-                keys.append(self.value(key, state))
-                parts.append(value)
+                added = [(self.value(key, state), value)]
             elif isinstance(value, Container) and value.complete:
-                keys += value.keys
-                parts += value.parts
-            else:
+                added = list(zip(value.keys, value.parts, strict=False))
+            elif isinstance(value, Fields):
+                added = _items(value, state)
                 complete = False
-        return Container("dict", tuple(parts), tuple(keys), complete)
+            else:
+                added = [(UNKNOWN, UNKNOWN)]
+                complete = False
+            # What comes later replaces what has its key, and may do so where the key is not known.
+            later = {name for name, _ in added}
+            pairs = [
+                (name, UNKNOWN if UNKNOWN in later and _is_communities(kept) else kept)
+                for name, kept in pairs
+                if not isinstance(name, Const) or name not in later
+            ]
+            pairs += [pair for pair in added if pair != (UNKNOWN, UNKNOWN)]
+        return Container("dict", tuple(part for _, part in pairs), tuple(name for name, _ in pairs), complete)
 
     def _comprehension(self, node: Comprehension, state: State) -> Value:
         lazy = isinstance(node, ast.GeneratorExp)
@@ -393,6 +407,16 @@ def identities(source: Value) -> tuple[int, ...]:
             return sources
         case _:
             return ()
+
+
+def _items(fields: Fields, state: State) -> list[tuple[Value, Value]]:
+    """Names and values of the fields that an element can have."""
+    possible = state.types.get(fields.element, Types()).possible
+    return [(Const(name), FieldValue(name)) for name, types in FIELD_TYPES.items() if types & possible]
+
+
+def _is_communities(value: Value) -> bool:
+    return isinstance(value, FieldValue) and value.kind == "communities"
 
 
 def _member(base: Container, key: Value, node: ast.Subscript) -> Value:

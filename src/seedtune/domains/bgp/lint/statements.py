@@ -51,6 +51,30 @@ def does_nothing(body: Sequence[ast.stmt]) -> bool:
     )
 
 
+def changed_keys(node: ast.AST) -> set[str]:
+    """Keys that a node takes out of a dict, or gives another value by ``update``, ``dict`` or ``|=``."""
+    parts: list[ast.AST | None] = []
+    match node:
+        case ast.Subscript(ctx=ast.Del()):
+            parts = [node.slice]
+        case ast.AugAssign(op=ast.BitOr(), value=ast.Dict(keys=keys)):
+            parts = [*keys]
+        case ast.Call(func=ast.Attribute(attr="pop"), args=[key, *_]):
+            parts = [key]
+        case ast.Call(func=ast.Attribute(attr="update") | ast.Name("dict")):
+            dicts = [argument for argument in node.args if isinstance(argument, ast.Dict)]
+            named = {keyword.arg for keyword in node.keywords if keyword.arg}
+            parts = [key for argument in dicts for key in argument.keys]
+            return named | _texts(parts)
+        case _:
+            pass
+    return _texts(parts)
+
+
+def _texts(nodes: Sequence[ast.AST | None]) -> set[str]:
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
 def is_generator(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether a function yields."""
     return any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner, _ in _own(node.body))

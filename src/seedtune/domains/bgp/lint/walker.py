@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from seedtune.domains.bgp.lint.findings import RULES, CodeFinding, Level
 from seedtune.domains.bgp.lint.state import State, StreamState, Types, join
+from seedtune.domains.bgp.lint.statements import changed_keys
 from seedtune.domains.bgp.lint.values import (
     UNKNOWN,
     Arguments,
@@ -113,6 +114,8 @@ class Walker(ABC):
         """Attributes that are set."""
         self._own_keys: set[str] = set()
         """Keys that the program itself puts into ``fields``."""
+        self._changed_keys: set[str] = set()
+        """Keys that the program takes out of a dict, or gives another value."""
         self._possible_tests: set[int] = set()
         """Streams of which some element type was tested for that they give."""
         self._pending: list[tuple[int, ast.AST, str]] = []
@@ -130,6 +133,7 @@ class Walker(ABC):
             self._look_at(node)
 
     def _look_at(self, node: ast.AST) -> None:
+        self._changed_keys |= changed_keys(node)
         if isinstance(node, ast.Global | ast.Nonlocal):
             self._changing.update(node.names)
         elif isinstance(node, ast.Attribute):

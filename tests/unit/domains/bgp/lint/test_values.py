@@ -131,6 +131,10 @@ row = {"prefix": elem.fields["prefix"], "tags": elem.fields["communities"]}
 rows = [row]
 json.dump(rows, open("x", "w"))  #! set-not-json
 print(json.dumps({"communities": sorted(elem.fields["communities"])}))
+print(json.dumps({"t": elem.time, **elem.fields}), {**elem.fields})  #! set-not-json
+print(json.dumps({"communities": [], **elem.fields}))  #! set-not-json
+print(json.dumps({**elem.fields, "communities": sorted(elem.fields["communities"])}))
+print(json.dumps({**elem.fields, **changes}), json.dumps({**elem.fields, key: []}))
 print(json.dumps(elem.fields, default=list), json.dumps({"prefix": elem.fields["prefix"]}))
 """,
 }
@@ -166,6 +170,22 @@ for elem in stream:
         fields = dict(elem.fields)
         fields["communities"] = sorted(fields["communities"])
         print(json.dumps(fields), fields["communities"][0])
+""",
+    "a set that was taken out": """
+import json
+for elem in stream:
+    if elem.type == "A":
+        fields = dict(elem.fields)
+        fields.pop("communities")
+        print(json.dumps(fields))
+""",
+    "a set that was updated": """
+import json
+for elem in stream:
+    if elem.type == "A":
+        row = {**elem.fields}
+        row.update(communities=sorted(row["communities"]))
+        print(json.dumps(row))
 """,
     "an AS_SET that is reckoned with": """
 for elem in stream:

@@ -13,6 +13,7 @@ otherwise is no part of the archive; nothing is opened here.
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -61,8 +62,15 @@ class ArchiveFile:
         return self.time + self.span >= start and (end is None or self.time <= end)
 
 
-def find_files(folder: str | os.PathLike[str]) -> list[ArchiveFile]:
-    """Every file of an archive, sorted.
+def find_files(
+    folder: str | os.PathLike[str], passed_over: Callable[[Path, str], None] | None = None
+) -> list[ArchiveFile]:
+    """Every file of an archive, sorted. What has the name of one and cannot serve as one is passed over.
+
+    Args:
+        folder: The archive.
+        passed_over: Called with each such path, and with the reason: a link that leads nowhere, or out of the archive,
+            where a program in the sandbox cannot follow it; a socket and the like.
 
     Raises:
         OSError: ``folder`` cannot be listed.
@@ -73,9 +81,24 @@ def find_files(folder: str | os.PathLike[str]) -> list[ArchiveFile]:
     for place, _, names in os.walk(root):
         for name in names:
             file = identify(Path(place, name), root)
-            if file is not None:
+            if file is None:
+                continue
+            reason = _unusable(file.path, root)
+            if reason is None:
                 found.append(file)
+            elif passed_over is not None:
+                passed_over(file.path, reason)
     return sorted(found)
+
+
+def _unusable(path: Path, root: Path) -> str | None:
+    """Why something named like a file of an archive cannot serve as one; None if it can."""
+    if path.is_symlink():
+        if not path.exists():
+            return "a link that leads nowhere"
+        if not path.resolve().is_relative_to(root.resolve()):
+            return "a link that leads out of the archive"
+    return None if path.is_file() else "no regular file"
 
 
 def identify(path: Path, root: PurePath) -> ArchiveFile | None:

@@ -2,10 +2,11 @@
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from . import _replay
-from ._filters import Filter
-from ._log import log
+from ._filters import RECORD_TYPES, Filter
+from ._log import log, log_once
 from ._sources import Source, SourceError, Window, archive_files, csv_files, single_files, thin_ribs
 
 ARCHIVE_VARIABLE = "SEEDTUNE_BGP_ARCHIVE"
@@ -44,9 +45,14 @@ OPTIONS = {
 }
 FILE_TYPES = ("mrt", "bmp", "ris-live")
 
+_FILE_TYPES = {kind: name for name, kind in RECORD_TYPES.items()}
+_SHOWN = 20
+"""Collectors of an archive that a message names."""
+
 _OFFLINE = (
     "Without network these work: 'singlefile' with the option 'upd-file' or 'rib-file', 'csvfile' with 'csv-file', and "
-    f"'broker' on a folder of MRT files that {ARCHIVE_VARIABLE} names"
+    "'broker' on a local archive of MRT files: --archive of 'seedtune bgp run', or the folder that "
+    f"{ARCHIVE_VARIABLE} names"
 )
 
 
@@ -96,8 +102,51 @@ def check(request: Request) -> None:
         project = min(request.wanted.projects & LIVE_PROJECTS.keys())
         raise SourceError(
             f"project {project} comes live from the network; to replay the archive of {LIVE_PROJECTS[project]} in its "
-            f"place set {_replay.ENVIRONMENT_VARIABLE}=max"
+            f"place {_replay.HOW_TO_SWITCH_ON}"
         )
+
+
+def explain_nothing(request: Request) -> None:
+    """Say what was asked of the archive and what it has, when no file of it answers.
+
+    The real broker is silent then, but it holds nearly everything, and a local archive nearly nothing.
+    """
+    if request.interface != "broker":
+        return
+    folder, wanted = os.environ[ARCHIVE_VARIABLE], request.wanted
+    same = archive_files(folder, wanted, None, LIVE_PROJECTS)
+    if same:
+        last = max(source.time + source.span for source in same)
+        there = f"such files begin {_clock(same[0].time)} and end {_clock(last)}"
+    else:
+        types: dict[str, set[str]] = {}
+        for source in archive_files(folder, Filter(), None):
+            types.setdefault(f"{source.collector} of {source.project}", set()).add(_FILE_TYPES[source.type])
+        names = [f"{name} ({' and '.join(sorted(kinds))})" for name, kinds in sorted(types.items())]
+        more = [f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+        there = f"it has {', '.join(names[:_SHOWN] + more) or 'no file'}"
+    log_once("WARNING", f"the archive has no {_asked(wanted)}{_span(request.window)}; {there}")
+
+
+def _asked(wanted: Filter) -> str:
+    """Which files filters ask for, as in ``updates of rrc00 of project ris``."""
+    kinds = " or ".join(_FILE_TYPES[kind] for kind in sorted(wanted.record_types)) or "file"
+    named = [("", wanted.collectors), ("project ", wanted.projects)]
+    return kinds + "".join(f" of {what}{' or '.join(sorted(names))}" for what, names in named if names)
+
+
+def _span(window: Window | None) -> str:
+    if window is None:
+        return ""
+    return f" from {_clock(window.start)}" + ("" if window.end is None else f" until {_clock(window.end)}")
+
+
+def _clock(seconds: int) -> str:
+    """A time in UTC; as it was given if no calendar has it."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
 
 
 def open_sources(request: Request) -> list[Source]:

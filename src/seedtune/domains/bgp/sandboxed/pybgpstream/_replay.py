@@ -31,6 +31,7 @@ from ._mrt import MrtFile
 from ._times import parse_time
 
 ENVIRONMENT_VARIABLE = "SEEDTUNE_BGP_REPLAY"
+HOW_TO_SWITCH_ON = f"give 'seedtune bgp run' the option --replay max, or set {ENVIRONMENT_VARIABLE}=max"
 
 POLLS_AT_REST = 100_000
 """So often a program may look at the clock without reading or sleeping before looking takes time too: a program that

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ._archive import find_files
 from ._filters import RECORD_TYPES, Filter
-from ._log import log
+from ._log import log, log_once
 from ._mrt import MrtFile, Record
 
 CSV_MARGIN = 1020
@@ -153,7 +153,7 @@ def archive_files(
         SourceError: The folder cannot be read.
     """
     try:
-        files = find_files(folder)
+        files = find_files(folder, _log_passed_over)
     except OSError as error:
         raise SourceError(f"the archive {folder} cannot be read: {error.strerror}") from None
     found: list[Source] = []
@@ -167,6 +167,10 @@ def archive_files(
                     found.append(Source(str(file.path), name, file.collector, kind, file.time, file.span))
                     break
     return found
+
+
+def _log_passed_over(path: Path, reason: str) -> None:
+    log_once("WARNING", f"{path} is passed over: {reason}")
 
 
 def thin_ribs(sources: Iterable[Source], period: int) -> list[Source]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import _replay
 from ._filters import METHOD_TERMS, Filter, FilterSyntaxError, parse_filter_string
-from ._interfaces import FILE_TYPES, INTERFACES, OPTIONS, Request, check, open_sources
+from ._interfaces import FILE_TYPES, INTERFACES, OPTIONS, Request, check, explain_nothing, open_sources
 from ._log import log
 from ._records import BGPElem, BGPRecord, Cursor, LowLevelRecord
 from ._sources import Item, Window, merge, read
@@ -276,7 +276,10 @@ class BGPStream:
         return Window(now - span, end if live else now)
 
     def _deliver(self, window: Window | None) -> Iterator[Item]:
-        sources = open_sources(self._request(window))
+        request = self._request(window)
+        sources = open_sources(request)
+        if not sources:
+            explain_nothing(request)
         items = merge(sources, partial(read, window=window))
         clock = _replay.clock
         if clock is not None:
@@ -286,7 +289,7 @@ class BGPStream:
         if self._live or (window is not None and window.end is None):
             raise EndlessStreamError(
                 "the local data is over, and this stream has no end: the real library would wait here for ever. Give "
-                f"until_time, or replay the data as live with {_replay.ENVIRONMENT_VARIABLE}=max"
+                f"until_time; to replay the data as live {_replay.HOW_TO_SWITCH_ON}"
             )
 
     def _refuse_after_start(self, method: str) -> None:
