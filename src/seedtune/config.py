@@ -80,6 +80,8 @@ class Prices(_Section):
     """Per million prompt tokens."""
     output_per_million: float = Field(ge=0)
     """Per million completion tokens."""
+    batch_factor: float | None = Field(default=None, gt=0, le=1)
+    """The part of these prices that is charged for a batch; needed with ``transport: batch``."""
     currency: str = "USD"
     as_of: str
     """The day you read the price, e.g. 2026-11-01."""
@@ -97,20 +99,56 @@ class OpenAITeacherConfig(_Section):
     type: Literal["openai"] = "openai"
     model: str
     """The model's name at the endpoint."""
-    base_url: str | None = None
-    """Default: the environment's OPENAI_BASE_URL, else OpenAI itself."""
+    base_url: str | tuple[str, ...] | None = None
+    """Default: the environment's OPENAI_BASE_URL, else OpenAI itself. A list: replicas of one model, which share the
+    requests."""
     api_key_env: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key. The key itself never stands in a file."""
     concurrency: int = Field(default=8, ge=1, le=1024)
-    """Requests in flight at once."""
+    """The most requests in flight at once at each address; how many there are follows what the endpoint bears."""
+    rpm: int | None = Field(default=None, ge=1)
+    """Requests a minute that each address allows; None where only its answers say."""
+    tpm: int | None = Field(default=None, ge=1)
+    """Tokens a minute, likewise."""
     timeout_s: float = Field(default=180, gt=0)
     """Longest wait for one reply."""
     max_retries: int = Field(default=5, ge=0)
-    """For 408, 409, 429, 5xx, timeouts and lost connections, with exponential back-off and Retry-After."""
+    """How often one request is sent again (408, 409, 429, 5xx, timeouts, lost connections, broken replies) before it is
+    given up as failed, while others are answered. 0: the first failure stops the run."""
+    give_up_after_s: float = Field(default=600, gt=0)
+    """An endpoint that answered before may fail for so long; then the run stops, with everything saved."""
+    transport: Literal["direct", "batch"] = "direct"
+    """``batch``: OpenAI's Batch API, slower and cheaper. A run may change from one to the other."""
+    batch_requests: int = Field(default=10_000, ge=1, le=50_000)
+    """The most requests in one batch."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """Newer OpenAI models accept only ``max_completion_tokens``."""
     prices: Prices | None = None
     sampling: SamplingConfig = SamplingConfig()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """``base_url`` as a tuple; empty where none is set."""
+        if not self.base_url:
+            return ()
+        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
+
+    @model_validator(mode="after")
+    def _sound_addresses(self) -> Self:
+        if "" in self.addresses or len(set(self.addresses)) < len(self.addresses):
+            raise ValueError("base_url: expected one address, or a list of different ones")
+        if self.transport == "batch" and len(self.addresses) > 1:
+            raise ValueError("transport: batch sends to one address; base_url lists several")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_have_their_own_price(self) -> Self:
+        if self.transport == "batch" and self.prices is not None and self.prices.batch_factor is None:
+            raise ValueError(
+                "transport: batch needs prices.batch_factor, the part of the prices that is charged for a batch "
+                "(see the endpoint's price list)"
+            )
+        return self
 
 
 class LocalTeacherConfig(_Section):
@@ -311,7 +349,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
 
 
 _Location = tuple[str, ...]
-_TEXTS: tuple[object, ...] = (str, str | None, Path)
+_TEXTS: tuple[object, ...] = (str, str | None, Path, str | tuple[str, ...] | None)
 
 
 def _parse_yaml(text: str, source: str) -> tuple[dict[str, Any], dict[_Location, int]]:

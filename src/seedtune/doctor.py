@@ -74,7 +74,8 @@ def check_run(config: Config) -> list[Check]:
     checks += [_model(name, setting) for name, setting in sorted(settings.items())]
     checks += _files(config)
     if isinstance(teacher, OpenAITeacherConfig):
-        checks.append(_endpoint(teacher, needed=True))
+        addresses = teacher.addresses or (None,)
+        checks += [_endpoint(teacher.model_copy(update={"base_url": url}), needed=True) for url in addresses]
     parent = next(path for path in (config.run_dir, *config.run_dir.resolve().parents) if path.exists())
     return [*checks, _disk(parent, needed=1.0)]
 
@@ -200,7 +201,7 @@ def _endpoint(teacher: OpenAITeacherConfig, needed: bool) -> Check:
 
     what, absent = "teacher endpoint", "missing" if needed else "note"
     key = os.environ.get(teacher.api_key_env, "").strip()
-    base_url = teacher.base_url or os.environ.get("OPENAI_BASE_URL")
+    base_url = next(iter(teacher.addresses), None) or os.environ.get("OPENAI_BASE_URL")
     if not key and not base_url:
         mend = f"export {teacher.api_key_env}=..., or set OPENAI_BASE_URL for an endpoint of your own"
         return Check(what, absent, "no key and no address", mend)

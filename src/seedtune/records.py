@@ -107,6 +107,10 @@ class Usage(Record):
     completion_tokens: int = Field(ge=0)
     estimated: bool = False
     """True where the endpoint gave no usage and the numbers are upper bounds of our own."""
+    cached_tokens: int | None = Field(default=None, ge=0)
+    """Of the prompt, read from the endpoint's cache; None where it does not say."""
+    reasoning_tokens: int | None = Field(default=None, ge=0)
+    """Of the completion, spent on reasoning that is not in the text; None where the endpoint does not say."""
 
     @property
     def total(self) -> int:

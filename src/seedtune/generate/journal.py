@@ -4,7 +4,10 @@ One JSON object a line, with an ``event``:
 
     start        settings that shape the data; a journal goes on only under the same
     sent         a request, before it leaves: from now on it may have been paid for
-    turned_away  the endpoint refused it before any work: nothing is paid
+    resent       the same request, before it leaves once more
+    turned_away  an attempt was refused before any work, or never arrived: nothing is paid
+    lost         an attempt brought no reply, but may have been paid for: its worst case stays charged
+    ticket       the word by which the teacher finds its work on requests again after a restart
     reply        what came back
     committed    verdicts on all tasks of one reply; written in request order, one line a request
     stopped      a limit, the teacher or an interruption ended this session
@@ -21,7 +24,7 @@ from typing import Any, Literal, get_args
 from seedtune.errors import DataError
 from seedtune.records import cut_torn_end, json_line, read_json_lines
 
-Event = Literal["start", "sent", "turned_away", "reply", "committed", "stopped"]
+Event = Literal["start", "sent", "resent", "turned_away", "lost", "ticket", "reply", "committed", "stopped"]
 
 
 class Journal:

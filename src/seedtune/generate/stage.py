@@ -4,12 +4,17 @@ What makes the result the same however the work is cut up: a request depends on 
 replies are recorded as they come and judged strictly in the order of their indices; the dataset is the first N
 accepted. After a crash, recorded replies are judged from where the verdicts end, and only requests without a recorded
 reply are sent. When N is reached, replies still in flight are awaited and recorded: they are paid for.
+
+The teacher decides when an attempt leaves and whether to try again; before each one it asks the books that are kept
+here, so that what a lost reply may have cost is counted before more is spent.
 """
 
 import asyncio
 import json
 import logging
 import signal
+import time
+from bisect import insort
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,12 +27,25 @@ from seedtune.errors import DataError, LimitReached, TeacherError
 from seedtune.generate.journal import Journal
 from seedtune.generate.state import State
 from seedtune.records import Reply, Request, Usage, write_atomic, write_records
-from seedtune.teachers import ChatTeacher, make_teacher, worst_case
+from seedtune.teachers import ChatTeacher, Forbidden, make_teacher
 
 logger = logging.getLogger(__name__)
 
 _REFUSALS_IN_A_ROW = 5
 _TICK_S = 1.0
+_HOW_TO_REACH = (
+    "base_url",
+    "api_key_env",
+    "concurrency",
+    "rpm",
+    "tpm",
+    "timeout_s",
+    "max_retries",
+    "give_up_after_s",
+    "transport",
+    "batch_requests",
+    "prices",
+)
 
 
 def settings_of(config: Config, domain: Domain, packs: Sequence[Pack]) -> dict[str, Any]:
@@ -36,7 +54,7 @@ def settings_of(config: Config, domain: Domain, packs: Sequence[Pack]) -> dict[s
     How many instructions, the limits, and how the endpoint is reached may change between sessions.
     """
     generate = config.generate.model_dump(mode="json", exclude={"num_instructions", "limits", "packs"})
-    for key in ("base_url", "api_key_env", "concurrency", "timeout_s", "max_retries", "prices"):
+    for key in _HOW_TO_REACH:
         generate["teacher"].pop(key, None)
     return {
         "seed": config.seed,
@@ -99,7 +117,7 @@ async def _collect(state: State, journal: Journal) -> None:
             flight.give_up()
         else:
             console.complain("interrupted: waiting for the requests in flight (Ctrl-C again: give them up)")
-            flight.interrupted = True
+            flight.interrupt()
             teacher.interrupt()
 
     events.add_signal_handler(signal.SIGINT, on_interrupt)
@@ -116,16 +134,26 @@ async def _collect(state: State, journal: Journal) -> None:
 
 
 class _Flight:
-    """The requests in flight: what may leave, and what becomes of what lands."""
+    """The requests in flight: what may leave, and what becomes of what lands. It keeps the teacher's account."""
 
     def __init__(self, state: State, journal: Journal, teacher: ChatTeacher) -> None:
         self.interrupted = False
         self._state = state
         self._journal = journal
         self._teacher = teacher
-        self._batches: dict[asyncio.Task[list[Reply]], list[Request]] = {}
+        self._tasks: dict[asyncio.Task[list[Reply]], list[Request]] = {}
+        self._landed: list[asyncio.Task[list[Reply]]] = []
+        self._news = asyncio.Event()
+        self._flying: set[int] = set()
+        """Requests in the teacher's hands."""
+        self._sent: set[int] = set()
+        """Those of them on their way to the endpoint or back."""
+        self._worst: dict[int, Usage] = {}
         self._next = state.committed // teacher.batch_size
+        self._held: list[tuple[int, list[Request]]] = []
+        """Batches drawn before, by index: there were enough, a limit held them back, or no reply came for them."""
         self._failure: BaseException | None = None
+        self._began = time.monotonic(), state.ledger.tokens
 
     async def run(self, advance: console.Advance) -> None:
         """Until the goal, a limit, a failure of the teacher or an interruption; what is in flight then is awaited.
@@ -135,106 +163,232 @@ class _Flight:
             TeacherError: nothing more can be had.
         """
         state = self._state
-        _commit(state, self._journal)
+        while _judge_next(state, self._journal):
+            pass
+        self._take_up()
         while True:
-            blocked = self._launch()
-            if not self._batches:
-                break
-            landed, _ = await asyncio.wait(self._batches, timeout=_TICK_S, return_when=asyncio.FIRST_COMPLETED)
-            for task in landed:
-                self._land(task)
-            _commit(state, self._journal)
+            # One at a time: a pile of replies must not keep requests from leaving.
+            judged = _judge_next(state, self._journal)
             if self._failure is None and state.refused >= _REFUSALS_IN_A_ROW:
                 said = state.errors.most_common(1)
                 words = f" It said: {said[0][0]}" if said else ""
                 self._failure = TeacherError(f"the teacher refused {state.refused} requests in a row.{words}")
-            advance(state.accepted, _note(state, len(self._batches)))
+            blocked = self._launch()
+            if self._is_ending:
+                self._drop_unsent()
+            advance(state.accepted, self._note())
+            if judged:
+                await asyncio.sleep(0)
+            elif self._tasks:
+                await self._wait()
+            else:
+                break
+            self._land()
         if state.accepted >= state.goal:
             return
         if self._failure is not None:
-            self._journal.append("stopped", [{"cause": "teacher", "message": str(self._failure)}], durable=True)
+            if isinstance(self._failure, TeacherError):
+                self._journal.append("stopped", [{"cause": "teacher", "message": str(self._failure)}], durable=True)
             raise self._failure
         if blocked:
             self._journal.append("stopped", [{"cause": blocked}], durable=True)
             raise _limit(state, blocked)
 
+    def interrupt(self) -> None:
+        """Send nothing more."""
+        self.interrupted = True
+        self._news.set()
+
     def give_up(self) -> None:
         """Cancel what is in flight; it may have been paid for all the same."""
-        for task in self._batches:
+        for task in self._tasks:
             task.cancel()
 
-    def _launch(self) -> str:
-        """Send as many batches as may be in flight. Returns the limit that forbids the next one, or an empty string."""
+    def sending(self, requests: Sequence[Request]) -> None:
+        """See :class:`seedtune.teachers.protocol.Account`, as for the three below."""
         state = self._state
-        while len(self._batches) < self._teacher.concurrency and not self.interrupted and self._failure is None:
-            in_flight = len(self._batches) * self._teacher.batch_size
-            if state.accepted >= state.goal or (self._batches and _expected(state, in_flight) >= state.goal):
-                return ""
-            batch = _unanswered(state, self._next, self._teacher.batch_size)
-            blocked = _forbidden(state, batch)
-            if blocked:
+        if self._is_ending or state.ledger.blocked_by(self._worst_of(requests), state.in_batches):
+            raise Forbidden
+        mark = {"batch": True} if state.in_batches else {}
+        fresh = [request for request in requests if request.index not in state.requests]
+        again = [request for request in requests if request.index in state.requests]
+        self._journal.append("sent", [{"request": request.model_dump(mode="json"), **mark} for request in fresh])
+        self._journal.append("resent", [{"index": request.index, **mark} for request in again])
+        for request in requests:
+            state.send(request, self._worst[request.index], state.in_batches)
+            self._sent.add(request.index)
+
+    def failed(self, requests: Sequence[Request], why: str, paid: bool) -> None:
+        """The attempt is over; if the run is ending, it was the last."""
+        self._journal.append("lost" if paid else "turned_away", [{"index": r.index, "why": why} for r in requests])
+        for request in requests:
+            self._state.fail(request.index, paid)
+            self._sent.discard(request.index)
+        self._news.set()
+
+    def keep(self, requests: Sequence[Request], ticket: str) -> None:
+        """Safe on the disk when this returns."""
+        indices = [request.index for request in requests]
+        self._journal.append("ticket", [{"ticket": ticket, "indices": indices}], durable=True)
+        self._state.tickets |= dict.fromkeys(indices, ticket)
+
+    def kept(self, requests: Sequence[Request]) -> str:
+        """Requests are handed over with those of the same ticket, or with others that have none."""
+        return self._state.tickets.get(requests[0].index, "")
+
+    @property
+    def _is_ending(self) -> bool:
+        return self.interrupted or self._failure is not None or self._state.accepted >= self._state.goal
+
+    def _take_up(self) -> None:
+        """Hand over what an earlier session left with the endpoint."""
+        groups: dict[str, list[Request]] = {}
+        for index, ticket in sorted(self._state.tickets.items()):
+            groups.setdefault(ticket, []).append(self._state.requests[index])
+        for requests in groups.values():
+            self._hand_over(requests)
+            self._sent |= {request.index for request in requests}
+
+    def _launch(self) -> str:
+        """Hand out requests while the teacher has a use for them. Returns the limit that forbids the next, if any."""
+        while len(self._tasks) < self._teacher.concurrency and not self._is_ending:
+            requests, blocked = self._gather()
+            if requests:
+                self._hand_over(requests)
+            if blocked or not requests:
                 return blocked
-            self._next += 1
-            if batch:
-                self._send(batch)
         return ""
 
-    def _send(self, batch: list[Request]) -> None:
-        self._journal.append("sent", [{"request": request.model_dump(mode="json")} for request in batch])
-        for request in batch:
-            self._state.requests[request.index] = request
-            self._state.ledger.reserve(request.index, worst_case(request.messages, self._state.max_tokens))
-        self._batches[asyncio.create_task(self._teacher.complete(batch))] = batch
+    def _gather(self) -> tuple[list[Request], str]:
+        """The requests of one call, as many as the goal asks for, and the limit that forbids more, if any."""
+        chosen: list[Request] = []
+        ahead = Usage(prompt_tokens=0, completion_tokens=0)
+        while len(chosen) < self._teacher.batch_size * self._teacher.bulk:
+            batch = self._next_batch()
+            index = batch[0].index
+            ahead = _sum([ahead, self._worst_of(batch)])
+            first = not chosen and not self._flying
+            enough = not first and _expected_before(self._state, index) >= self._state.goal
+            blocked = "" if enough else _forbidden(self._state, index, ahead)
+            if enough or blocked:
+                insort(self._held, (index, batch))
+                return chosen, blocked
+            chosen += batch
+        return chosen, ""
 
-    def _land(self, task: asyncio.Task[list[Reply]]) -> None:
-        batch = self._batches.pop(task)
-        if task.cancelled():
-            return
-        problem = task.exception()
-        if problem is None:
-            replies = task.result()
+    def _next_batch(self) -> list[Request]:
+        """The oldest batch with a request that has no reply; it is whole even where some have."""
+        if self._held:
+            return self._held.pop(0)[1]
+        state, size = self._state, self._teacher.batch_size
+        while True:
+            indices = range(self._next * size, (self._next + 1) * size)
+            self._next += 1
+            if not all(i < state.committed or i in state.replies or i in self._flying for i in indices):
+                return [state.draw(index) for index in indices]
+
+    def _worst_of(self, requests: Sequence[Request]) -> Usage:
+        for request in requests:
+            if request.index not in self._worst:
+                self._worst[request.index] = self._state.worst_case(request)
+        return _sum([self._worst[request.index] for request in requests])
+
+    def _hand_over(self, requests: list[Request]) -> None:
+        task = asyncio.create_task(self._teacher.complete(requests, self))
+        self._tasks[task] = requests
+        self._flying |= {request.index for request in requests}
+        task.add_done_callback(self._note_landing)
+
+    def _note_landing(self, task: asyncio.Task[list[Reply]]) -> None:
+        self._landed.append(task)
+        self._news.set()
+
+    async def _wait(self) -> None:
+        """Until something lands or fails, or it is time to show progress."""
+        try:
+            async with asyncio.timeout(_TICK_S):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        self._news.clear()
+
+    def _land(self) -> None:
+        """Record what has come, all of it with one wait for the disk."""
+        landed, self._landed = self._landed, []
+        replies: list[Reply] = []
+        for task in landed:
+            requests = self._tasks.pop(task)
+            for request in requests:
+                self._flying.discard(request.index)
+                self._sent.discard(request.index)
+                self._worst.pop(request.index, None)
+            if task.cancelled():
+                continue
+            problem = task.exception()
+            if problem is None:
+                replies += task.result()
+                self._hold(requests, {reply.index for reply in task.result()})
+            elif isinstance(problem, Forbidden):
+                self._hold(requests, set())
+            else:
+                # What is in flight beside it is paid for: it is left to end, and nothing more is sent.
+                self._failure = self._failure or problem
+        if replies:
             self._journal.append("reply", [{"reply": reply.model_dump(mode="json")} for reply in replies], durable=True)
-            for reply in replies:
-                self._state.receive(reply)
-            return
-        # What is in flight beside it is paid for: it is left to end, and nothing more is sent.
-        self._failure = self._failure or problem
-        if isinstance(problem, TeacherError) and problem.turned_away:
-            self._journal.append("turned_away", [{"index": request.index} for request in batch])
-            for request in batch:
-                self._state.ledger.release(request.index)
+        for reply in replies:
+            self._state.receive(reply)
+
+    def _hold(self, requests: Sequence[Request], answered: set[int]) -> None:
+        """Keep the batches that lack a reply for another time."""
+        size = self._teacher.batch_size
+        for start in range(0, len(requests), size):
+            batch = list(requests[start : start + size])
+            if not answered.issuperset(request.index for request in batch):
+                insort(self._held, (batch[0].index, batch))
+
+    def _drop_unsent(self) -> None:
+        """What waits for its turn, or to be sent again, will not be."""
+        for task, requests in self._tasks.items():
+            if self._sent.isdisjoint(request.index for request in requests):
+                task.cancel()
+
+    def _note(self) -> str:
+        state, ledger = self._state, self._state.ledger
+        since, before = self._began
+        speed = (ledger.tokens - before) / max(time.monotonic() - since, 1e-9)
+        parts = [
+            f"{state.committed} requests",
+            f"{state.accepted}/{len(state.verdicts)} candidates kept",
+            f"{ledger.tokens:,} tokens ({speed:,.0f}/s)",
+        ]
+        if ledger.cost is not None:
+            projected = f" of about {ledger.cost / state.accepted * state.goal:.4f}" if state.accepted else ""
+            parts.append(f"cost {ledger.cost:.4f}{projected}")
+        return ", ".join([*parts, f"{len(self._sent)} in flight", *filter(None, [self._teacher.status])])
 
 
-def _unanswered(state: State, batch: int, size: int) -> list[Request]:
-    """The requests of a batch, whole if any of them has no recorded reply; else none."""
-    indices = range(batch * size, (batch + 1) * size)
-    if all(index < state.committed or index in state.replies for index in indices):
-        return []
-    return [state.draw(index) for index in indices]
+def _sum(usages: Sequence[Usage]) -> Usage:
+    return Usage(
+        prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+        completion_tokens=sum(usage.completion_tokens for usage in usages),
+    )
 
 
-def _expected(state: State, flying: int) -> float:
-    """How many will have been accepted once everything in flight is judged, at the rate so far."""
-    waiting = flying + len(state.replies)
-    if not state.committed:
-        return state.accepted + waiting * state.config.tasks_per_request * 0.5
-    return state.accepted + waiting * state.accepted / state.committed
+def _expected_before(state: State, index: int) -> float:
+    """How many will have been accepted once every request below ``index`` is judged, at the rate so far."""
+    rate = state.accepted / state.committed if state.committed else state.config.tasks_per_request * 0.5
+    return state.accepted + (index - state.committed) * rate
 
 
-def _forbidden(state: State, batch: Sequence[Request]) -> str:
-    """The limit that forbids sending this batch, or an empty string."""
+def _forbidden(state: State, index: int, worst: Usage) -> str:
+    """The limit that forbids sending requests of this worst case, the last batch from ``index`` on; or none (empty)."""
     limits: LimitsConfig = state.config.limits
     # A batch is sent whole: what a local teacher decodes beyond the limit costs nothing more.
-    if limits.max_requests is not None and batch and batch[0].index >= limits.max_requests:
+    if limits.max_requests is not None and index >= limits.max_requests:
         return "requests"
     if limits.stall_requests is not None and state.barren >= limits.stall_requests:
         return "stall"
-    worst = [worst_case(request.messages, state.max_tokens) for request in batch]
-    together = Usage(
-        prompt_tokens=sum(usage.prompt_tokens for usage in worst),
-        completion_tokens=sum(usage.completion_tokens for usage in worst),
-    )
-    return state.ledger.blocked_by(together) if batch else ""
+    return state.ledger.blocked_by(worst, state.in_batches)
 
 
 def _limit(state: State, cause: str) -> LimitReached:
@@ -250,22 +404,15 @@ def _limit(state: State, cause: str) -> LimitReached:
     )
 
 
-def _commit(state: State, journal: Journal) -> None:
-    """Judge every reply whose turn has come."""
-    while True:
-        index = state.committed
-        verdicts = state.judge_next()
-        if verdicts is None:
-            return
-        journal.append(
-            "committed", [{"index": index, "verdicts": [verdict.model_dump(mode="json") for verdict in verdicts]}]
-        )
-
-
-def _note(state: State, flying: int) -> str:
-    rate = f"{state.accepted}/{len(state.verdicts)} candidates kept"
-    cost = "" if state.ledger.cost is None else f", cost {state.ledger.cost:.4f}"
-    return f"{state.committed} requests, {rate}, {state.ledger.tokens:,} tokens{cost}, {flying} in flight"
+def _judge_next(state: State, journal: Journal) -> bool:
+    """Judge the reply whose turn it is, if it has come."""
+    index = state.committed
+    verdicts = state.judge_next()
+    if verdicts is None:
+        return False
+    lines = [verdict.model_dump(mode="json") for verdict in verdicts]
+    journal.append("committed", [{"index": index, "verdicts": lines}])
+    return True
 
 
 def _write_views(folder: Path, state: State) -> list[Path]:

@@ -16,7 +16,7 @@ from seedtune.generate.filters import FilterRules, judge
 from seedtune.generate.journal import read_events
 from seedtune.generate.parsing import Fault, parse_reply
 from seedtune.generate.sampling import draw_request, usable_packs
-from seedtune.records import Candidate, Reply, Request, Verdict
+from seedtune.records import Candidate, Reply, Request, Usage, Verdict
 from seedtune.similarity import RougeIndex
 from seedtune.teachers import worst_case
 from seedtune.teachers.ledger import Ledger
@@ -44,8 +44,12 @@ class State:
         prices = generate.teacher.prices if isinstance(generate.teacher, OpenAITeacherConfig) else None
         self.ledger = Ledger(generate.limits, prices)
         self.max_tokens = generate.teacher.sampling.max_tokens
+        self.in_batches = isinstance(generate.teacher, OpenAITeacherConfig) and generate.teacher.transport == "batch"
+        """What is sent now is priced as part of a batch."""
         self.requests: dict[int, Request] = {}
         self.replies: dict[int, Reply] = {}
+        self.tickets: dict[int, str] = {}
+        """What the teacher kept for requests without a reply."""
         self.verdicts: list[Verdict] = []
         """Up to the last one that the goal needs. What comes after depends on how many requests were in flight."""
         self.accepted = 0
@@ -65,8 +69,26 @@ class State:
         generate = self.config
         return draw_request(self.seed, index, self.examples, generate.seeds_per_request, generate.tasks_per_request)
 
+    def send(self, request: Request, worst: Usage, batch: bool) -> None:
+        """An attempt is about to leave: set its worst case aside."""
+        self.requests[request.index] = request
+        self.ledger.reserve(request.index, worst, batch)
+
+    def worst_case(self, request: Request) -> Usage:
+        """The most tokens that an attempt at a request can use."""
+        return worst_case(request.messages, self.max_tokens)
+
+    def fail(self, index: int, paid: bool) -> None:
+        """An attempt brought no reply; it may have been paid for."""
+        self.tickets.pop(index, None)
+        if paid:
+            self.ledger.lose(index)
+        else:
+            self.ledger.release(index)
+
     def receive(self, reply: Reply) -> None:
         """Keep a reply until its turn. Of two for one request (a batch done again) the first counts."""
+        self.tickets.pop(reply.index, None)
         self.ledger.settle(reply.index, reply.usage)
         if reply.index >= self.committed:
             self.replies.setdefault(reply.index, reply)
@@ -130,12 +152,16 @@ class State:
             if event["event"] == "start":
                 begun = True
                 _same_settings(path, event["settings"], settings)
-            elif event["event"] == "sent":
-                request = Request.model_validate(event["request"])
-                self.requests[request.index] = request
-                self.ledger.reserve(request.index, worst_case(request.messages, self.max_tokens))
-            elif event["event"] == "turned_away":
-                self.ledger.release(event["index"])
+            elif event["event"] in ("sent", "resent"):
+                request = Request.model_validate(event["request"]) if "request" in event else None
+                request = request or self.requests.get(event["index"])
+                if request is None:
+                    raise DataError(f"{path}: the journal lacks a line before request {event['index']} was sent again")
+                self.send(request, self.worst_case(request), event.get("batch", False))
+            elif event["event"] in ("turned_away", "lost"):
+                self.fail(event["index"], paid=event["event"] == "lost")
+            elif event["event"] == "ticket":
+                self.tickets |= dict.fromkeys(event["indices"], event["ticket"])
             elif event["event"] == "reply":
                 self.receive(Reply.model_validate(event["reply"]))
             elif event["event"] == "committed":

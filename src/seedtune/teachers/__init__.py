@@ -1,16 +1,16 @@
 """Teachers: models that write the new tasks, behind one protocol."""
 
 from seedtune.config import LocalTeacherConfig, TeacherConfig
-from seedtune.teachers.protocol import ChatTeacher, worst_case
+from seedtune.teachers.protocol import ChatTeacher, Forbidden, worst_case
 
-__all__ = ["ChatTeacher", "make_teacher", "worst_case"]
+__all__ = ["ChatTeacher", "Forbidden", "make_teacher", "worst_case"]
 
 
 def make_teacher(config: TeacherConfig, seed: int) -> ChatTeacher:
     """The teacher that a config names. Its library is imported here, not before.
 
     Raises:
-        TeacherError: a key or an address is missing.
+        TeacherError: a key or an address is missing or none.
         ModelError: a local model cannot be loaded.
     """
     if isinstance(config, LocalTeacherConfig):

@@ -16,6 +16,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from seedtune.config import LocalTeacherConfig, ModelConfig
 from seedtune.models import EMBEDDED, EMBEDDED_TITLE, load_model, load_tokenizer
 from seedtune.records import Reply, Request, Usage, content_id
+from seedtune.teachers.protocol import NO_ACCOUNT, Account
 
 
 class _Interrupted(StoppingCriteria):
@@ -31,7 +32,9 @@ class _Interrupted(StoppingCriteria):
 class LocalTeacher:
     """See :class:`seedtune.teachers.ChatTeacher`."""
 
+    bulk = 1
     concurrency = 1
+    status = ""
 
     def __init__(self, config: LocalTeacherConfig, seed: int) -> None:
         """Loads the model.
@@ -57,8 +60,9 @@ class LocalTeacher:
         """Requests decoded together."""
         return self._config.batch_size
 
-    async def complete(self, requests: Sequence[Request]) -> list[Reply]:
+    async def complete(self, requests: Sequence[Request], account: Account = NO_ACCOUNT) -> list[Reply]:
         """Answer a batch in a thread, so that the loop stays awake."""
+        account.sending(requests)
         replies = await asyncio.to_thread(self._generate, requests)
         if self._stop.is_set():
             raise asyncio.CancelledError

@@ -1,28 +1,35 @@
-"""A teacher behind any endpoint that speaks the OpenAI chat protocol.
+"""A teacher behind any endpoint that speaks the OpenAI chat protocol, at one address or at several.
 
-Retries with exponential back-off, jitter and Retry-After are the openai SDK's. The key is read from the environment and
-given to the SDK alone; it stands in no record, log or error.
+The openai SDK sends; when to send, and whether to send again, is decided here, so that each attempt is on the books
+before it leaves. The key is read from the environment and given to the SDK alone; it stands in no record, log or error.
 """
 
-import logging
+import asyncio
+import json
 import os
-import re
+import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
-from openai.types.chat import ChatCompletion
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seedtune.config import OpenAITeacherConfig
 from seedtune.errors import TeacherError
-from seedtune.records import Reply, Request, Usage
-from seedtune.teachers.protocol import worst_case
+from seedtune.records import Reply, Request
+from seedtune.teachers.batches import Batches
+from seedtune.teachers.endpoints import Clock, Endpoint, Endpoints, Place
+from seedtune.teachers.failures import Diagnosis, Failure, without_password
+from seedtune.teachers.pacing import Pacer
+from seedtune.teachers.protocol import NO_ACCOUNT, Account, worst_case
+from seedtune.teachers.replies import error_reply, read_completion
 
-logger = logging.getLogger(__name__)
-
-_SHORTEST_SECRET = 8
+_CONNECT_S = 20.0
+_REQUESTS_PER_CLIENT, _MOST_CLIENTS = 8, 16
+_BYTES_PER_TOKEN = 4
+"""Of English text, roughly: only for the pace, never for the bill."""
 
 
 class OpenAITeacher:
@@ -30,31 +37,24 @@ class OpenAITeacher:
 
     batch_size = 1
 
-    def __init__(self, config: OpenAITeacherConfig, seed: int) -> None:
+    def __init__(self, config: OpenAITeacherConfig, seed: int, clock: Clock | None = None) -> None:
         """Makes no request.
 
         Raises:
-            TeacherError: OpenAI itself is the endpoint and there is no key.
+            TeacherError: OpenAI itself is the endpoint and there is no key, or an address is none.
         """
-        base_url = config.base_url or os.environ.get("OPENAI_BASE_URL")
-        key = os.environ.get(config.api_key_env, "").strip()
-        if not (key.isascii() and key.isprintable()):
-            raise TeacherError(f"{config.api_key_env} holds a character that no key has; copy the key again")
-        if not key and base_url is None:
-            raise TeacherError(
-                f"the teacher needs a key: set the environment variable {config.api_key_env}, "
-                "or teacher.base_url to an endpoint of your own"
-            )
         self._config = config
         self._seed = seed
-        self._key = key
-        self._client = openai.AsyncOpenAI(
-            # Servers of one's own (vLLM, Ollama) ask for no key, but the SDK wants a word.
-            api_key=key or "none",
-            base_url=base_url,
-            timeout=config.timeout_s,
-            max_retries=config.max_retries,
-        )
+        self._clock = clock or Clock()
+        key = _key(config)
+        self._diagnosis = Diagnosis(config, key)
+        draw = random.Random(f"{seed}/jitter").random
+        self._endpoints = Endpoints([self._endpoint(url, key, draw) for url in _addresses(config, key)], self._clock)
+        self._batches = Batches(config, self._endpoints.members[0], self._diagnosis, self._body, self._clock)
+        self._answers = 0
+        self._failing_since: float | None = None
+        self._resting = 0
+        self._failures: Counter[str] = Counter()
 
     @property
     def name(self) -> str:
@@ -62,25 +62,65 @@ class OpenAITeacher:
         return self._config.model
 
     @property
-    def concurrency(self) -> int:
-        """Requests in flight at once."""
-        return self._config.concurrency
+    def bulk(self) -> int:
+        """Requests in a batch at most, or one."""
+        return self._batches.size if self._config.transport == "batch" else 1
 
-    async def complete(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer one request."""
-        return [await self._complete(request) for request in requests]
+    @property
+    def concurrency(self) -> int:
+        """What the endpoints bear now, and as many as rest before they are sent again; or batches."""
+        if self._config.transport == "batch":
+            return self._config.concurrency
+        return min(self._endpoints.room + self._resting, self._config.concurrency * len(self._endpoints.members))
+
+    @property
+    def status(self) -> str:
+        """Window and failures, or how far the batches are."""
+        if self._batches.status or self._config.transport == "batch":
+            return self._batches.status
+        pacers = [member.pacer for member in self._endpoints.members]
+        down = sum(pacer.broken for pacer in pacers)
+        rest = min(pacer.rest_s for pacer in pacers)
+        parts = [f"window {sum(pacer.window for pacer in pacers)}"]
+        parts += [f"{down} of {len(pacers)} addresses down"] if down else []
+        parts += [f"resting {rest:.0f} s"] if rest >= 1 else []
+        return ", ".join([*parts, *(f"{count} x {why}" for why, count in self._failures.most_common())])
+
+    async def complete(self, requests: Sequence[Request], account: Account = NO_ACCOUNT) -> list[Reply]:
+        """Answer requests one after another, or as a batch; a batch of an earlier session is fetched either way."""
+        if self._config.transport == "batch" or account.kept(requests):
+            return await self._batches.complete(requests, account)
+        return [await self._answer(request, account) for request in requests]
 
     def interrupt(self) -> None:
-        """Requests in flight are paid for: they are left to end."""
+        """Requests in flight are paid for and left to end; a batch can be fetched later."""
+        self._batches.interrupt()
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        for member in self._endpoints.members:
+            for client in member.clients:
+                await client.close()
 
-    async def _complete(self, request: Request) -> Reply:
-        start = time.monotonic()
+    def _endpoint(self, url: str | None, key: str, draw: Any) -> Endpoint:
+        config = self._config
+        clients = tuple(
+            openai.AsyncOpenAI(
+                # Servers of one's own (vLLM, Ollama) ask for no key, but the SDK wants a word.
+                api_key=key or "none",
+                base_url=url,
+                timeout=openai.Timeout(config.timeout_s, connect=min(config.timeout_s, _CONNECT_S)),
+                max_retries=0,
+            )
+            for _ in range(min(_MOST_CLIENTS, -(-config.concurrency // _REQUESTS_PER_CLIENT)))
+        )
+        pacer = Pacer(config.concurrency, self._clock.now, draw, config.rpm, config.tpm)
+        return Endpoint(without_password(clients[0].base_url), clients, pacer)
+
+    def _body(self, request: Request) -> dict[str, Any]:
         sampling = self._config.sampling
-        options: dict[str, Any] = {
+        body: dict[str, Any] = {
+            "model": self._config.model,
             "messages": [{"role": message.role, "content": message.content} for message in request.messages],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -89,113 +129,117 @@ class OpenAITeacher:
             self._config.max_tokens_field: sampling.max_tokens,
         }
         if sampling.presence_penalty is not None:
-            options["presence_penalty"] = sampling.presence_penalty
-        try:
-            completion: object = await self._client.chat.completions.create(model=self._config.model, **options)
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as problem:
-            return self._refused(request, self._said(problem), start)
-        except openai.OpenAIError as problem:
-            raise self._fatal(problem) from problem
-        except ValueError as problem:
-            # The body was no JSON although the status was 200; the tokens may be paid all the same.
-            return self._refused(request, f"the reply is not valid JSON: {problem}", start, paid=True)
-        return self._read(request, completion, start)
+            body["presence_penalty"] = sampling.presence_penalty
+        return body
 
-    def _read(self, request: Request, completion: object, start: float) -> Reply:
-        """The SDK checks no types of what an endpoint sends: each part is read by models of our own."""
-        body = completion.model_dump(warnings=False) if isinstance(completion, ChatCompletion) else {}
-        try:
-            parsed = _Body.model_validate(body)
-        except ValidationError:
-            return self._refused(request, "the endpoint did not answer with a chat completion", start, paid=True)
-        try:
-            used = Usage.model_validate(parsed.usage, extra="ignore")
-        except ValidationError:
-            used = worst_case(request.messages, self._config.sampling.max_tokens)
-        if not parsed.choices:
-            return Reply(index=request.index, finish_reason="error", usage=used, error="the reply has no choices")
-        choice = parsed.choices[0]
-        return Reply(
-            index=request.index,
-            text=choice.message.content or "",
-            finish_reason=choice.finish_reason or "stop",
-            usage=used,
-            error=self._without_key(choice.message.refusal or ""),
-            seconds=round(time.monotonic() - start, 3),
-        )
+    async def _answer(self, request: Request, account: Account) -> Reply:
+        """Send until there is a reply, as often as makes sense."""
+        length = sum(len(message.content) for message in request.messages)
+        expected = length // _BYTES_PER_TOKEN + self._config.sampling.max_tokens
+        failures, answers_before = 0, 0
+        avoid: Endpoint | None = None
+        start: float | None = None
+        while True:
+            with await self._endpoints.place(request.index, expected, avoid) as place:
+                start = start or time.monotonic()
+                outcome = await self._attempt(place, request, account)
+            if isinstance(outcome, Reply):
+                return outcome.model_copy(update={"seconds": round(time.monotonic() - start, 3)})
+            answers_before = answers_before if failures else self._answers
+            failures += 1
+            if self._gives_up(outcome, failures, others_answered=self._answers > answers_before):
+                return error_reply(request, f"given up after {failures} attempts: {outcome.why}")
+            avoid = place.endpoint
+            if outcome.kind != "busy":
+                await self._rest(place.endpoint.pacer.jitter_s(failures - 1))
 
-    def _refused(self, request: Request, error: str, start: float, paid: bool = False) -> Reply:
+    async def _attempt(self, place: Place, request: Request, account: Account) -> Reply | Failure:
+        account.sending([request])
+        try:
+            async with asyncio.timeout(self._config.timeout_s):
+                answer = await place.client.post(
+                    # The bytes, not what the SDK makes of them: it checks no types, and that takes a while.
+                    "/chat/completions",
+                    body=self._body(request),
+                    cast_to=openai.HttpxBinaryResponseContent,
+                )
+            body: object = json.loads(answer.content)
+        except (openai.OpenAIError, TimeoutError, ValueError, RecursionError) as problem:
+            failure = self._diagnosis.of(problem, place.endpoint.url)
+            place.failed(failure)
+            if failure.kind == "refused":
+                self._heard()
+                return error_reply(request, failure.message)
+            self._failures[failure.why] += 1
+            account.failed([request], failure.why, failure.paid)
+            return failure
         worst = worst_case(request.messages, self._config.sampling.max_tokens)
-        return Reply(
-            index=request.index,
-            finish_reason="error",
-            usage=worst if paid else Usage(prompt_tokens=0, completion_tokens=0),
-            error=error,
-            seconds=round(time.monotonic() - start, 3),
+        reply = read_completion(body, request, worst)
+        place.answered(reply.usage)
+        self._heard()
+        return reply.model_copy(update={"error": self._diagnosis.without_key(reply.error)}) if reply.error else reply
+
+    def _heard(self) -> None:
+        self._answers += 1
+        self._failing_since = None
+
+    def _gives_up(self, failure: Failure, failures: int, others_answered: bool) -> bool:
+        """Whether the fault is this one request's, so that it is given up and the run goes on.
+
+        Args:
+            failure: Of its last attempt.
+            failures: Attempts at it so far.
+            others_answered: Other requests were answered since its first failure.
+
+        Raises:
+            TeacherError: nothing more can be had from the endpoints.
+        """
+        config, now = self._config, self._clock.now()
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        silence_s = max(now - self._failing_since, min(member.pacer.rest_s for member in self._endpoints.members))
+        if failure.kind == "fatal" or (config.max_retries == 0 and failure.kind != "broken"):
+            raise TeacherError(failure.message)
+        if silence_s > config.give_up_after_s:
+            words = f"nothing came for, or the endpoint asks to wait, {silence_s:.0f} s"
+            raise TeacherError(f"{failure.message}\nStopped: {words} (teacher.give_up_after_s)")
+        if failures <= config.max_retries:
+            return False
+        if failure.kind == "broken" or (failure.paid and others_answered):
+            return True
+        if not self._answers and failure.kind != "busy":
+            raise TeacherError(f"{failure.message}\nNothing came of {failures} attempts")
+        return False
+
+    async def _rest(self, seconds: float) -> None:
+        self._resting += 1
+        try:
+            await self._clock.sleep(seconds)
+        finally:
+            self._resting -= 1
+
+
+def _key(config: OpenAITeacherConfig) -> str:
+    key = os.environ.get(config.api_key_env, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise TeacherError(f"{config.api_key_env} holds a character that no key has; copy the key again")
+    return key
+
+
+def _addresses(config: OpenAITeacherConfig, key: str) -> tuple[str | None, ...]:
+    """None is OpenAI's own, for the SDK to fill in."""
+    given = os.environ.get("OPENAI_BASE_URL")
+    addresses = config.addresses or ((given,) if given else ())
+    for address in addresses:
+        try:
+            sound = urlsplit(address).scheme in ("http", "https") and urlsplit(address).hostname
+        except ValueError:
+            sound = False
+        if not sound:
+            shown = without_password(address)
+            raise TeacherError(f"teacher.base_url: {shown!r} is no address; expected one such as http://host:8000/v1")
+    if not key and not addresses:
+        raise TeacherError(
+            f"the teacher needs a key: set the environment variable {config.api_key_env}, "
+            "or teacher.base_url to an endpoint of your own"
         )
-
-    def _fatal(self, problem: openai.OpenAIError) -> TeacherError:
-        where, said = f"the teacher at {_without_password(self._client.base_url)}", self._said(problem)
-        key, model = self._config.api_key_env, self._config.model
-        if isinstance(problem, openai.APIStatusError) and problem.status_code in (401, 403, 404, 429):
-            what, mend = {
-                401: ("refuses the key", f"Set {key} to a valid key"),
-                403: ("denies access", f"Ask for access to {model}, or use another key"),
-                404: (
-                    f"does not know the model '{model}' or the address",
-                    "Check teacher.model and teacher.base_url (it usually ends in /v1)",
-                ),
-                429: (
-                    f"still says 'too many requests' after {self._config.max_retries} retries",
-                    "Lower teacher.concurrency, or check your quota; run again to go on",
-                ),
-            }[problem.status_code]
-            return TeacherError(f"{where} {what} ({problem.status_code}): {said}\n{mend}", turned_away=True)
-        if isinstance(problem, openai.APITimeoutError):
-            return TeacherError(
-                f"{where} did not answer within {self._config.timeout_s:g} s; set teacher.timeout_s higher"
-            )
-        if isinstance(problem, openai.APIConnectionError):
-            cause = problem.__cause__ or problem
-            reason = self._without_key(str(cause)) or type(cause).__name__
-            return TeacherError(
-                f"{where} cannot be reached: {reason}\nSet teacher.base_url or OPENAI_BASE_URL; run again to go on",
-                # Without a connection nothing was asked for, so nothing is paid.
-                turned_away=type(cause).__name__ in ("ConnectError", "ConnectTimeout"),
-            )
-        return TeacherError(f"{where} failed: {said}; run again to go on")
-
-    def _said(self, problem: openai.OpenAIError) -> str:
-        """The endpoint's own words, in one short line, without the key that some endpoints repeat."""
-        body: Any = problem.body if isinstance(problem, openai.APIError) else None
-        message = body.get("message") if isinstance(body, dict) else None
-        return self._without_key(" ".join(str(message or problem).split()))[:300]
-
-    def _without_key(self, text: str) -> str:
-        # A placeholder such as "none" is no secret, and its letters stand in many words.
-        return text.replace(self._key, "[key]") if len(self._key) >= _SHORTEST_SECRET else text
-
-
-class _Part(BaseModel):
-    """A part of the endpoint's answer; what else stands in it is ignored."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Message(_Part):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(_Part):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Body(_Part):
-    choices: list[_Choice] | None = None
-    usage: Any = None
-
-
-def _without_password(url: object) -> str:
-    return re.sub(r"//[^/@]*@", "//", str(url))
+    return addresses or (None,)

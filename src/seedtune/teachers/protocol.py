@@ -1,4 +1,4 @@
-"""What the generation loop knows of a teacher, and what a request may cost at worst."""
+"""What the generation loop and a teacher know of each other, and what a request may cost at worst."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,8 +9,60 @@ _TOKENS_PER_MESSAGE = 16
 """Room for a chat template's marks around a message and for its role."""
 
 
+class Forbidden(Exception):  # noqa: N818 (nothing is wrong: the request waits for its turn)
+    """The loop wants nothing more sent at this moment: a limit could be passed, or the run is ending."""
+
+
+class Account(Protocol):
+    """The books of a run. A teacher tells them of every attempt, so that none is paid for beyond the limits."""
+
+    def sending(self, requests: Sequence[Request]) -> None:
+        """Record an attempt and reserve its worst case; called right before it is sent, each time.
+
+        Raises:
+            Forbidden: it must not be sent. :meth:`ChatTeacher.complete` lets this pass.
+        """
+        ...
+
+    def failed(self, requests: Sequence[Request], why: str, paid: bool) -> None:
+        """An attempt brought no reply.
+
+        Args:
+            requests: Those of the attempt.
+            why: For the record, in a few words.
+            paid: It may have been paid for all the same: its worst case stays charged.
+        """
+        ...
+
+    def keep(self, requests: Sequence[Request], ticket: str) -> None:
+        """Record, safe against a crash, by what word the teacher finds its work on these requests again."""
+        ...
+
+    def kept(self, requests: Sequence[Request]) -> str:
+        """The last word kept for these requests whose work has not ended, this session's or an earlier one's."""
+        ...
+
+
+class _NoAccount:
+    def sending(self, requests: Sequence[Request]) -> None:
+        pass
+
+    def failed(self, requests: Sequence[Request], why: str, paid: bool) -> None:
+        pass
+
+    def keep(self, requests: Sequence[Request], ticket: str) -> None:
+        pass
+
+    def kept(self, requests: Sequence[Request]) -> str:
+        return ""
+
+
+NO_ACCOUNT: Account = _NoAccount()
+"""For callers that keep no books."""
+
+
 class ChatTeacher(Protocol):
-    """A model that answers requests, a batch at a time."""
+    """A model that answers requests."""
 
     @property
     def name(self) -> str:
@@ -19,27 +71,42 @@ class ChatTeacher(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Requests answered together. Batches are cut at fixed indices, so each holds the same after a restart."""
+        """Requests whose replies depend on each other, as they are decoded together.
+
+        Such batches are cut at fixed indices, so each holds the same after a restart. 1: each stands alone.
+        """
+        ...
+
+    @property
+    def bulk(self) -> int:
+        """The most batches to hand to one call of :meth:`complete`."""
         ...
 
     @property
     def concurrency(self) -> int:
-        """Batches in flight at once."""
+        """Calls of :meth:`complete` that are of use at this moment; at least 1. It changes with what comes back."""
         ...
 
-    async def complete(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer a batch, in its order. A request the teacher refuses for good gets a reply with an ``error``.
+    @property
+    def status(self) -> str:
+        """For the progress line: what is worth knowing of the endpoint, or nothing."""
+        ...
 
-        Where it can, the teacher begins a reply with the request's prefix.
+    async def complete(self, requests: Sequence[Request], account: Account = NO_ACCOUNT) -> list[Reply]:
+        """Answer requests; those that the list lacks (a batch that expired) may be handed in again.
+
+        A request that the teacher refuses for good, or that fails again and again while others are answered, gets a
+        reply with an ``error``. Where it can, the teacher begins a reply with the request's prefix.
 
         Raises:
-            TeacherError: nothing more can be had: wrong key, unknown model, unreachable after all retries.
+            TeacherError: nothing more can be had: wrong key, unknown model, no answer for too long.
+            Forbidden: the account forbade an attempt.
             asyncio.CancelledError: :meth:`interrupt` was called and the work costs nothing to repeat.
         """
         ...
 
     def interrupt(self) -> None:
-        """Break off work that costs nothing to repeat. Paid requests in flight are left to end."""
+        """Break off work that costs nothing to repeat or to take up again. Requests in flight are left to end."""
         ...
 
     async def close(self) -> None:

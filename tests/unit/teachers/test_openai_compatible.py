@@ -4,16 +4,19 @@ import asyncio
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from conftest import FakeTeacher
-from seedtune.config import OpenAITeacherConfig, SamplingConfig
+from fake_teacher import Attempt, FaultyTeacher
+from seedtune.config import OpenAITeacherConfig, Prices, SamplingConfig
 from seedtune.errors import TeacherError
 from seedtune.records import Message, Reply, Request
-from seedtune.teachers import make_teacher, worst_case
+from seedtune.teachers import Forbidden, make_teacher, worst_case
+from seedtune.teachers.endpoints import Clock
+from seedtune.teachers.openai_compatible import OpenAITeacher
 
 KEY = "sk-very-secret-0123456789"
 MESSAGES = (Message(role="system", content="You write tasks."), Message(role="user", content="Write 2 – now."))
@@ -355,3 +358,182 @@ def test_a_placeholder_for_a_key_does_not_garble_the_error(
     monkeypatch.setenv("OPENAI_API_KEY", key)
     said = "The context exceeds the maximum; none of the caches is EMPTY"
     assert said in failure(server.say(500, {"error": {"message": said}}))
+
+
+class Books:
+    """An account that writes down what it is told."""
+
+    def __init__(self, allowed: int = 1000) -> None:
+        self.lines: list[tuple[Any, ...]] = []
+        self.allowed = allowed
+
+    def sending(self, requests: Sequence[Request]) -> None:
+        if self.allowed == 0:
+            raise Forbidden
+        self.allowed -= 1
+        self.lines.append(("sending", *(request.index for request in requests)))
+
+    def failed(self, requests: Sequence[Request], why: str, paid: bool) -> None:
+        self.lines.append(("lost" if paid else "turned away", why))
+
+    def keep(self, requests: Sequence[Request], ticket: str) -> None:
+        self.lines.append(("keep", ticket))
+
+    def kept(self, requests: Sequence[Request]) -> str:
+        return ""
+
+
+def ask_quickly(url: str, books: Books, **config: Any) -> Reply:
+    """One request, with every rest cut short."""
+    settings = {"model": "fake", "base_url": url, "timeout_s": 0.5} | config
+    teacher = OpenAITeacher(OpenAITeacherConfig.model_validate(settings), 0, Clock(speed=100))
+
+    async def complete() -> list[Reply]:
+        try:
+            return await teacher.complete([request()], books)
+        finally:
+            await teacher.close()
+
+    return asyncio.run(complete())[0]
+
+
+def first_attempt(fault: str) -> FaultyTeacher:
+    return FaultyTeacher(fault=lambda attempt: fault if attempt.number == 0 else "")
+
+
+@pytest.mark.parametrize(
+    "fault", ["500", "503", "529", "hang", "reset", "cut", "truncated", "encoding", "trickle", "408"]
+)
+def test_what_may_have_been_paid_is_on_the_books_before_it_is_sent_again(fault: str) -> None:
+    books = Books()
+    with first_attempt(fault) as server:
+        reply = ask_quickly(server.url, books)
+    assert reply.error == ""
+    assert [line[0] for line in books.lines] == ["sending", "lost", "sending"]
+
+
+@pytest.mark.parametrize("fault", ["429", "429 retry"])
+def test_what_was_refused_is_on_the_books_as_turned_away(fault: str) -> None:
+    books = Books()
+    with first_attempt(fault) as server:
+        ask_quickly(server.url, books)
+    assert books.lines == [("sending", 0), ("turned away", "429"), ("sending", 0)]
+
+
+def test_what_never_left_is_on_the_books_as_turned_away() -> None:
+    books = Books()
+    with pytest.raises(TeacherError, match="cannot be reached"):
+        ask_quickly(closed_port(), books, max_retries=2)
+    assert books.lines == [("sending", 0), ("turned away", "ConnectError")] * 3
+
+
+def test_what_the_account_forbids_is_not_sent() -> None:
+    with FaultyTeacher(fault=lambda _: "500") as server:
+        with pytest.raises(Forbidden):
+            ask_quickly(server.url, Books(allowed=2))
+        assert len(server.loads) == 2
+
+
+def test_each_reply_of_an_attempt_says_why_it_failed() -> None:
+    books = Books()
+    faults = ["500", "hang", "reset", "truncated", "429"]
+    with FaultyTeacher(fault=lambda attempt: faults[attempt.number] if attempt.number < 5 else "") as server:
+        ask_quickly(server.url, books)
+    assert [line[1] for line in books.lines if line[0] != "sending"] == [
+        "500",
+        "timeout",
+        "ReadError",
+        "broken reply",
+        "429",
+    ]
+
+
+def test_a_body_that_is_never_json_is_an_error_reply_in_the_end() -> None:
+    books = Books()
+    with FaultyTeacher(fault=lambda _: "truncated") as server:
+        reply = ask_quickly(server.url, books, max_retries=2)
+        assert len(server.loads) == 3
+    assert (reply.error, reply.usage.total) == ("given up after 3 attempts: broken reply", 0)
+    assert books.lines == [("sending", 0), ("lost", "broken reply")] * 3
+
+
+@pytest.mark.parametrize("code", ["insufficient_quota", "billing_hard_limit_reached"])
+def test_an_account_without_money_is_not_asked_again(server: Scripted, code: str) -> None:
+    server.say(429, {"error": {"message": "You exceeded your current quota", "code": code, "type": code}})
+    text = failure(server.url, max_retries=5)
+    assert "exceeded your current quota" in text
+    assert "Top up" in text
+    assert len(server.bodies) == 1
+
+
+def test_an_unknown_model_is_found_out_whatever_the_status(server: Scripted) -> None:
+    server.say(400, {"error": {"message": "no such model", "code": "model_not_found"}})
+    assert "teacher.model" in failure(server.url, max_retries=5)
+    assert len(server.bodies) == 1
+
+
+def test_a_failure_without_any_reply_before_stops_after_the_retries(server: Scripted) -> None:
+    text = failure(server.fail("500"), max_retries=1)
+    assert server.received == 2
+    assert "Nothing came of 2 attempts" in text
+
+
+def test_details_of_the_usage_are_kept(server: Scripted) -> None:
+    details = {"prompt_tokens_details": {"cached_tokens": 5}, "completion_tokens_details": {"reasoning_tokens": 2}}
+    (reply,) = ask(server.say(body={**BODY, "usage": BODY["usage"] | details}))
+    assert (reply.usage.cached_tokens, reply.usage.reasoning_tokens, reply.usage.estimated) == (5, 2, False)
+
+
+@pytest.mark.parametrize("details", [None, {}, [], {"cached_tokens": "many"}, {"cached_tokens": -1}])
+def test_details_that_cannot_be_read_do_not_spoil_the_usage(server: Scripted, details: Any) -> None:
+    (reply,) = ask(server.say(body={**BODY, "usage": BODY["usage"] | {"prompt_tokens_details": details}}))
+    assert (reply.usage.prompt_tokens, reply.usage.cached_tokens) == (7, None)
+
+
+@pytest.mark.parametrize("url", ["localhost:8000/v1", "http://", "http://[1::2", "ftp://host/v1", "host"])
+def test_an_address_that_is_none_is_an_error_that_shows_one(url: str) -> None:
+    with pytest.raises(TeacherError, match="expected one such as http://"):
+        make_teacher(OpenAITeacherConfig(model="fake", base_url=url), 0)
+
+
+def test_a_trickling_reply_does_not_outlast_the_time_limit() -> None:
+    with first_attempt("trickle") as server:
+        assert ask_quickly(server.url, Books()).error == ""
+        assert len(server.loads) == 2
+
+
+def test_a_request_that_failed_at_one_address_goes_to_another() -> None:
+    def fault(_: Attempt) -> str:
+        return "500"
+
+    with FaultyTeacher(fault=fault) as bad, FaultyTeacher() as good:
+        settings = {"model": "fake", "base_url": [bad.url, good.url]}
+        teacher = OpenAITeacher(OpenAITeacherConfig.model_validate(settings), 0, Clock(speed=100))
+
+        async def complete() -> list[list[Reply]]:
+            calls = (teacher.complete([request(index)]) for index in range(8))
+            try:
+                return await asyncio.gather(*calls)
+            finally:
+                await teacher.close()
+
+        replies = asyncio.run(complete())
+    assert [reply.error for (reply,) in replies] == [""] * 8
+    assert max(bad.attempts.values()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"base_url": ["http://a", "http://a"]}, "different"),
+        ({"base_url": ["http://a", ""]}, "different"),
+        ({"base_url": ["http://a", "http://b"], "transport": "batch"}, "one address"),
+        (
+            {"transport": "batch", "prices": Prices(input_per_million=1, output_per_million=1, as_of="x")},
+            "batch_factor",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        OpenAITeacherConfig.model_validate({"model": "fake"} | settings)
