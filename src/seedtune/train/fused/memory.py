@@ -1,0 +1,107 @@
+"""How much memory a fused training step takes, and which layers must be checkpointed for it to fit.
+
+The sums below are what the forward pass keeps for the backward pass, read off the functions themselves. Measured on an
+H100 with the 8B shape at rank 64: 45.8 GiB at 8192 tokens, 46.6 at 8448 (see docs/LOG.md); the plan says 45.8 and 46.7.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+_BYTES = 2
+"""Of an activation: bfloat16 or float16."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A LLaMA's widths, and its adapters' rank."""
+
+    layers: int
+    width: int
+    feed_forward: int
+    heads: int
+    key_heads: int
+    head_size: int
+    vocabulary: int
+    tied: bool
+    rank: int
+    """Of the adapters on all seven projections of a layer."""
+
+    @classmethod
+    def of(cls, config: Any, rank: int) -> "Shape":
+        """From transformers' config of a LLaMA."""
+        return cls(
+            config.num_hidden_layers,
+            config.hidden_size,
+            config.intermediate_size,
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+            config.vocab_size,
+            config.tie_word_embeddings,
+            rank,
+        )
+
+    @property
+    def qkv(self) -> int:
+        """Outputs of query, key and value projection together."""
+        return (self.heads + 2 * self.key_heads) * self.head_size
+
+    @property
+    def projections(self) -> int:
+        """Weights of a layer's projections."""
+        seen = self.heads * self.head_size
+        return self.width * (self.qkv + seen + 3 * self.feed_forward)
+
+    @property
+    def adapters(self) -> int:
+        """Parameters of a layer's adapters: R times the inputs and outputs of each projection."""
+        seen = self.heads * self.head_size
+        return self.rank * (3 * self.width + self.qkv + seen + self.width + 3 * (self.width + self.feed_forward))
+
+
+def fixed_bytes(shape: Shape, float8: bool = False) -> int:
+    """Weights, with the room for B behind them; adapters, their gradients and AdamW's two moments in float32."""
+    embeddings = shape.vocabulary * shape.width * (1 if shape.tied else 2)
+    room = shape.rank * (3 * shape.qkv + 2 * shape.width + 4 * shape.feed_forward)
+    frozen = shape.layers * (shape.projections * _BYTES + (2 * shape.projections if float8 else room * _BYTES))
+    return frozen + embeddings * _BYTES + shape.layers * shape.adapters * 16
+
+
+def kept_bytes(shape: Shape, checkpointed: bool = False) -> int:
+    """What a layer keeps of each token for the backward pass.
+
+    Twice residual stream and normed input, each with room; query, key, value; attention's output; gate and up; and for
+    a checkpointed layer the stream and what is to be added to it.
+    """
+    if checkpointed:
+        return 2 * shape.width * _BYTES
+    seen, rank = shape.heads * shape.head_size, shape.rank
+    numbers = 4 * shape.width + 5 * rank + shape.qkv + seen + rank + 2 * shape.feed_forward + rank
+    return numbers * _BYTES + 4 * (shape.heads + 2)
+
+
+def step_bytes(shape: Shape, tokens: int, checkpointed_layers: int = 0, float8: bool = False) -> int:
+    """The peak of a training step on ``tokens`` tokens.
+
+    At the beginning of the backward pass everything is kept; then one layer's gradients come on top: those of gate and
+    up and of their product, of the input, and one chunk of logits or the float32 sums of the adapters.
+    """
+    kept = (shape.layers - checkpointed_layers) * kept_bytes(shape) + checkpointed_layers * kept_bytes(shape, True)
+    if checkpointed_layers:
+        kept += kept_bytes(shape)
+    passing = tokens * (3 * shape.feed_forward + 2 * shape.width) * _BYTES
+    head = min(tokens, 2048) * shape.vocabulary * _BYTES
+    return fixed_bytes(shape, float8) + tokens * kept + max(passing, head)
+
+
+def layers_to_checkpoint(shape: Shape, tokens: int, available: int, float8: bool = False) -> int | None:
+    """The smallest number of checkpointed layers with which a step fits; None where none does.
+
+    Args:
+        shape: The model.
+        tokens: Of a batch.
+        available: Bytes of the GPU that may be used; leave about a tenth free for fragments.
+        float8: With a second copy of the frozen weights in 8 bits, twice.
+    """
+    counts = range(shape.layers + 1)
+    return next((count for count in counts if step_bytes(shape, tokens, count, float8) <= available), None)
