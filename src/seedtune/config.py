@@ -123,6 +123,10 @@ class OpenAITeacherConfig(_Section):
     """The most requests in one batch."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """Newer OpenAI models accept only ``max_completion_tokens``."""
+    structured_output: Literal["auto", "on", "off"] = "auto"
+    """Ask for replies by a JSON schema. ``auto``: until the endpoint refuses it, then for text."""
+    context_window: int | None = Field(default=None, ge=1)
+    """Tokens that prompt and reply may have together; None: what the endpoint's list of models says, if it does."""
     prices: Prices | None = None
     sampling: SamplingConfig = SamplingConfig()
 
@@ -174,13 +178,64 @@ class LimitsConfig(_Section):
     max_tokens: int | None = Field(default=None, gt=0)
     """Prompt and completion tokens together, checked before sending against the worst case."""
     max_requests: int | None = Field(default=None, gt=0)
+    max_candidates: int | None = Field(default=None, gt=0)
+    """Tasks that the teacher wrote, kept or not."""
+    max_hours: float | None = Field(default=None, gt=0)
+    """Wall time of one session; the next one has as long again."""
     stall_requests: int | None = Field(default=50, gt=0)
-    """Stop when this many requests in a row added nothing: the pool is saturated or the prompt is wrong."""
+    """Look at the last so many requests: when they added fewer than ``stall_accepted``, the pool is saturated or the
+    prompt is wrong, and the run stops."""
+    stall_accepted: int = Field(default=1, ge=1)
+
+
+class DocumentsConfig(_Section):
+    """Grounding: each request shows a passage, and each answer quotes the words of it that support it."""
+
+    folder: UserPath
+    """Text (.txt) and Markdown (.md) files, at any depth."""
+    packs: tuple[str, ...] | None = None
+    """Packs whose requests show a passage; None is all of them."""
+    passage_words: int = Field(default=400, ge=20, le=5000)
+    """Files are cut between paragraphs into passages of about this many words."""
+
+
+class MinHashConfig(_Section):
+    """Near-duplicates of whole tasks: instruction, input and output together."""
+
+    threshold: float = Field(default=0.8, gt=0, le=1)
+    """A task with an estimated Jaccard similarity of its word 3-grams above this against any other is rejected."""
+    permutations: int = Field(default=128, ge=16, le=1024)
+    """More give a finer estimate: its standard error is at most ``0.5 / sqrt(permutations)``."""
+
+
+class EmbeddingConfig(_Section):
+    """Instructions that mean the same in other words, by a model run on this machine."""
+
+    model: str = "embedded"
+    """``embedded``, a hub id, or a local folder: any model of transformers; its last hidden states are averaged."""
+    threshold: float = Field(default=0.95, gt=0, le=1)
+    """An instruction with a cosine similarity above this against any other is rejected."""
+
+
+class JudgeConfig(_Section):
+    """A model that scores each task which passed the filters, by a rubric, before it is accepted."""
+
+    teacher: TeacherConfig | None = None
+    """Who judges; None is the teacher itself, which tends to like its own work."""
+    rubric: UserPath | None = None
+    """Markdown; None is the one that comes with seedtune."""
+    min_score: int = Field(default=4, ge=1, le=5)
+    """Out of 5; a task that scores less is rejected."""
 
 
 class GenerateConfig(_Section):
     """Self-Instruct."""
 
+    mode: Literal["alpaca", "classic"] = "alpaca"
+    """``alpaca``: one request brings whole tasks. ``classic``: instructions first, then for each whether it is a
+    classification, then its instances, as in the paper."""
+    fidelity: Literal["fixed", "strict"] = "fixed"
+    """``strict`` repeats the originals' constants and faults, for comparison with the literature."""
     packs: tuple[str, ...] | None = None
     """Prompt packs of the domain; None is all of them. Requests take turns."""
     num_instructions: int = Field(default=100, ge=1)
@@ -196,17 +251,29 @@ class GenerateConfig(_Section):
     min_words: int = Field(default=4, ge=1)
     max_words: int = Field(default=150, ge=2)
     """Bounds of an instruction's length."""
+    lookahead: int = Field(default=32, ge=1, le=4096)
+    """Where requests build on earlier ones (classic mode, the judge), they wait for those this far behind: a larger
+    number lets more be in flight, a smaller one wastes less at the end."""
+    decontaminate: bool = True
+    """Reject what resembles an evaluation item of the domain."""
+    documents: DocumentsConfig | None = None
+    minhash: MinHashConfig | None = None
+    embedding: EmbeddingConfig | None = None
+    judge: JudgeConfig | None = None
     teacher: TeacherConfig = LocalTeacherConfig()
     limits: LimitsConfig = LimitsConfig()
 
     @model_validator(mode="after")
     def _costs_need_prices(self) -> Self:
-        priced = isinstance(self.teacher, OpenAITeacherConfig) and self.teacher.prices is not None
-        if self.limits.max_cost is not None and not priced:
-            raise ValueError(
-                "limits.max_cost needs teacher.prices {input_per_million, output_per_million, as_of}: "
-                "an unknown price cannot be kept within a budget"
-            )
+        judge = self.judge.teacher if self.judge else None
+        for name, teacher in (("teacher", self.teacher), ("judge.teacher", judge or self.teacher)):
+            priced = isinstance(teacher, OpenAITeacherConfig) and teacher.prices is not None
+            free = isinstance(teacher, LocalTeacherConfig) and name == "judge.teacher"
+            if self.limits.max_cost is not None and not (priced or free):
+                raise ValueError(
+                    f"limits.max_cost needs {name}.prices {{input_per_million, output_per_million, as_of}}: "
+                    "an unknown price cannot be kept within a budget"
+                )
         return self
 
     @model_validator(mode="after")

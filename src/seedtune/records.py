@@ -87,17 +87,39 @@ class Message(Record):
     content: Text
 
 
+class Decoding(Record):
+    """How one request is decoded where that differs from the teacher's ``sampling``; None leaves a setting as it is."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    presence_penalty: float | None = None
+    stop: tuple[str, ...] = ()
+    """The reply ends before the first of these; at most four, as endpoints allow."""
+
+
+Step = Literal["tasks", "instructions", "classification", "instances", "judgement"]
+"""What a request asks for: whole tasks (alpaca); instructions, whether one is a classification, its instances
+(classic); a judgement on candidates (the LLM judge)."""
+
+
 class Request(Record):
-    """What is sent to the teacher. Request ``index`` of a run is the same whenever it is drawn."""
+    """What is sent to a teacher. Request ``index`` of a run is the same whenever it is drawn."""
 
     index: int
+    step: Step = "tasks"
     pack: str
     parents: tuple[str, ...]
-    """Ids of the seed tasks shown as examples."""
+    """Ids of the tasks shown as examples; for a follow-up, of the candidates that it is about."""
     messages: tuple[Message, ...]
     prefix: str = ""
     """How the reply shall begin. A teacher that can makes the model go on from it and returns it as part of the text;
     others ignore it."""
+    reply_schema: dict[str, Any] | None = None
+    """JSON schema of the reply, for a teacher with structured output; None asks for text."""
+    decoding: Decoding | None = None
+    source: Text = ""
+    """The passage that the tasks are to rest on, ``file#number``; empty without documents."""
 
 
 class Usage(Record):
@@ -140,10 +162,14 @@ class Candidate(Task):
     request: int
     """Index of the request whose reply held it."""
     parents: tuple[str, ...] = ()
+    source: Text = ""
+    """The passage it rests on, ``file#number``; empty without documents."""
+    quote: Text = ""
+    """The words of the passage that support the output."""
 
 
 class Verdict(Record):
-    """The decision about one candidate. ``reason`` is empty when it was kept."""
+    """The decision about one candidate. ``reason`` is empty when it was kept, ``pending`` while a follow-up decides."""
 
     candidate: Candidate
     kept: bool
@@ -154,6 +180,12 @@ class Verdict(Record):
     """Highest ROUGE-L F against the pool at the time, 0..1."""
     nearest: str = ""
     """Id of the task with that similarity."""
+    neighbours: tuple[tuple[str, float], ...] = ()
+    """The ten nearest tasks, by id, with their similarity, falling."""
+    mean_similarity: float = 0.0
+    """Mean ROUGE-L F over the whole pool at the time."""
+    scores: dict[str, float] = {}
+    """Of the further filters and of the judge, by their names."""
 
 
 class _Item(Record):
