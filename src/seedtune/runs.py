@@ -47,7 +47,6 @@ _PACKAGES = (
     "accelerate",
     "datasets",
     "openai",
-    "rapidfuzz",
     "numpy",
 )
 _MIN_FREE_BYTES = 64 * 1024**2

@@ -1,13 +1,13 @@
 """ROUGE-L against the package rouge-score and against a plain dynamic programme."""
 
-from itertools import pairwise
+import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score import rouge_scorer
 
-from seedtune.similarity import Neighbour, RougeIndex, tokenize, tokenize_ascii
+from seedtune.similarity import Neighbour, Neighbourhood, RougeIndex, tokenize, tokenize_ascii
 
 THRESHOLD = 0.7
 REFERENCE = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=False)
@@ -150,26 +150,77 @@ def test_scores_stay_right_while_the_pool_grows() -> None:
     assert index.scores("a b 3").tolist() == [plain_rouge("a b 3", text) for text in texts]
 
 
-def test_tokens_beyond_the_surrogates_stay_apart() -> None:
-    index, border = RougeIndex(), 0xD800
-    for number in range(0x10000 + 200):
-        index.add(f"id{number}", f"w{number}")
-    around = [*range(border - 20, border + 20), *range(0xE000 - 20, 0xE000 + 20), *range(0x10000 - 20, 0x10000 + 20)]
-    for number in around:
-        assert index.scores(f"w{number}").nonzero()[0].tolist() == [number]
+@pytest.mark.parametrize("length", [63, 64, 65, 127, 128, 150])
+def test_long_texts_are_compared_as_exactly_as_short_ones(length: int) -> None:
+    """A word has 64 bits; beyond that another way is taken."""
+    draw = random.Random(length)
+    pool = [" ".join(draw.choices("abcdef", k=size)) for size in (length, 5, length - 1, length + 1)]
+    for query in (*pool, " ".join(draw.choices("abcdef", k=200)), "a b c"):
+        assert index_of(*pool).scores(query).tolist() == [plain_rouge(query, text) for text in pool]
+        assert index_of(*pool, ascii_only=True).scores(query).tolist() == [rouge_score(query, text) for text in pool]
 
 
-def test_texts_around_the_surrogates_keep_their_order() -> None:
-    index = RougeIndex()
-    index.add("all", " ".join(f"w{n}" for n in range(0xE100)))
-    words = [f"w{n}" for n in range(0xD7F0, 0xD810)]
-    index.add("near", " ".join(words))
-    expected = [plain_rouge(f"{a} {b}", " ".join(words)) for a, b in pairwise(reversed(words))]
-    assert [index.scores(f"{a} {b}")[1] for a, b in pairwise(reversed(words))] == expected
+def test_decisions_of_a_greedy_run_are_those_of_rouge_score() -> None:
+    draw, kept, index = random.Random(0), list[str](), RougeIndex(tokenize_ascii)
+    for number in range(400):
+        text = " ".join(draw.choices("abcdefg", k=draw.randint(4, 12)))
+        reference = max((rouge_score(other, text) for other in kept), default=0.0)
+        assert index.nearest(text).score == reference
+        if reference <= THRESHOLD:
+            kept.append(text)
+            index.add(str(number), text)
+    assert 20 < len(kept) < 380
 
 
-def test_a_query_of_unknown_tokens_uses_up_nothing() -> None:
-    index = RougeIndex(list)
-    index.add("id0", "£")
-    assert index.nearest("".join(map(chr, range(256, 0x110000)))).score == 0.0
-    assert index.nearest("".join(map(chr, range(100)))) == Neighbour(0.0, "")
+# Neighbours
+
+
+def test_neighbours_are_the_nearest_in_falling_order_and_the_mean_of_all() -> None:
+    index = index_of("a b c d", "w x y z", "a b y z", "a b c z")
+    assert index.neighbours("a b c d", 2) == Neighbourhood(
+        1.0, "id0", nearest=(("id0", 1.0), ("id3", 0.75)), mean=(1 + 0 + 0.5 + 0.75) / 4
+    )
+
+
+def test_neighbours_among_equals_stand_in_the_order_added() -> None:
+    index = index_of("p q", *["a b"] * 12, "a b")
+    assert [identity for identity, _ in index.neighbours("a b").nearest] == [f"id{n}" for n in range(1, 11)]
+
+
+def test_what_has_nothing_in_common_is_no_neighbour() -> None:
+    found = index_of("a b", "x y").neighbours("a c")
+    assert found.nearest == (("id0", 0.5),)
+    assert found.mean == 0.25
+
+
+def test_neighbours_are_rounded_and_the_highest_score_is_not() -> None:
+    found = index_of("a b").neighbours("a b c d e")
+    assert found.score == plain_rouge("a b c d e", "a b")
+    assert found.nearest == (("id0", 0.5714),)
+
+
+def test_an_empty_pool_has_no_neighbourhood() -> None:
+    assert RougeIndex().neighbours("a b") == Neighbourhood(0.0, "", nearest=(), mean=0.0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(SENTENCES, min_size=1, max_size=15), SENTENCES, st.integers(1, 12))
+def test_neighbours_agree_with_the_scores(pool: list[str], query: str, k: int) -> None:
+    index = index_of(*pool)
+    scores = index.scores(query).tolist()
+    order = sorted((n for n, score in enumerate(scores) if score), key=lambda n: -scores[n])[:k]
+    found = index.neighbours(query, k)
+    assert found.nearest == tuple((f"id{n}", round(scores[n], 4)) for n in order)
+    assert found.mean == pytest.approx(sum(scores) / len(scores))
+    assert index.nearest(query) == Neighbour(found.score, found.id)
+
+
+# Tokens
+
+
+def test_tokens_that_the_pool_does_not_know_are_not_equal_to_each_other_or_learnt() -> None:
+    index = index_of("a b c d")
+    assert index.scores("x x a y").tolist() == [0.25]
+    assert index.scores("x x x x").tolist() == [0.0]
+    index.add("id1", "x")
+    assert index.scores("x").tolist() == [0.0, 1.0]

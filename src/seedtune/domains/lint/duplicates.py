@@ -1,24 +1,20 @@
 """Texts that say the same: among the seed tasks, among the items, and items among the seed tasks (a leak).
 
-Two measures. ROUGE-L compares whole questions. Word 13-grams find a passage that two longer texts share; the length is
-the usual one for contamination (Brown et al. 2020). What is fixed by the trade and not by an author is not held
-against it: an address, a prefix or a time is one word; a run with few different words (a marker, a table's rule) says
-nothing; and the Python programs of seed tasks, which all open their library in the same way, are compared with the
-items only.
+Two measures. ROUGE-L compares whole questions. Word 13-grams (as :mod:`seedtune.domains.contamination` has them) find
+a passage that two longer texts share. The Python programs of seed tasks, which all open their library in the same way,
+are compared with the items only.
 """
 
-import re
 from collections.abc import Iterator
 
+from seedtune.domains.contamination import Gram, answers_of, passages, wordings_of
 from seedtune.domains.lint.content import Content, Finding
 from seedtune.domains.lint.programs import FENCE
-from seedtune.records import ClozeItem, EvalItem, OpenItem, SeedTask
+from seedtune.domains.loader import Item
+from seedtune.records import SeedTask
 from seedtune.similarity import RougeIndex
 
 _DUPLICATE = 0.7
-_GRAM = 13
-_DIFFERENT_WORDS = 8
-_WORD = re.compile(r"\w+(?:[.:/-]+\w+)*")
 
 
 def check_duplicates(content: Content) -> Iterator[Finding]:
@@ -52,18 +48,18 @@ class _Passages:
     """The 13-grams seen so far, each with the first place that has it."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, ...], str] = {}
+        self._places: dict[Gram, str] = {}
 
     def add(self, place: str, texts: list[str]) -> None:
         for text in texts:
-            for gram in _grams(text):
+            for gram in passages(text):
                 self._places.setdefault(gram, place)
 
     def find(self, place: str, texts: list[str], keep: bool = True) -> Iterator[Finding]:
         """One finding for each other place that shares a passage; then the texts join the pool."""
         shared: dict[str, str] = {}
         for text in texts:
-            for gram in _grams(text):
+            for gram in passages(text):
                 if (other := self._places.get(gram, place)) != place:
                     shared.setdefault(other, " ".join(gram))
         for other, passage in shared.items():
@@ -72,27 +68,12 @@ class _Passages:
             self.add(place, texts)
 
 
-def _grams(text: str) -> Iterator[tuple[str, ...]]:
-    words = _WORD.findall(text.casefold())
-    for start in range(len(words) - _GRAM + 1):
-        gram = tuple(words[start : start + _GRAM])
-        if len(set(gram)) >= _DIFFERENT_WORDS:
-            yield gram
-
-
 def _texts_of_seed(task: SeedTask) -> list[str]:
     return [task.instruction, task.input, task.output]
 
 
-def _texts_of_item(item: EvalItem | ClozeItem | OpenItem) -> list[str]:
-    match item:
-        case EvalItem():
-            answers = item.options
-        case ClozeItem():
-            answers = item.answers
-        case OpenItem():
-            answers = (*item.key_points, item.answer)
-    return [item.question, *answers, item.rationale]
+def _texts_of_item(item: Item) -> list[str]:
+    return [*wordings_of(item), *answers_of(item), item.rationale]
 
 
 def _like(pool: RougeIndex, place: str, text: str, message: str) -> Iterator[Finding]:

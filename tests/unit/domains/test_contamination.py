@@ -1,0 +1,165 @@
+"""What counts as too close to an evaluation item, and what does not."""
+
+from typing import Any
+
+import pytest
+
+from conftest import write_jsonl
+from domain_on_disk import CHOICES, DEV_STATEMENTS, SEEDS, STATEMENTS, DomainOnDisk
+from seedtune.domains import load_domain, shipped_domains
+from seedtune.domains.contamination import ItemGuard, seeds_among_items
+from seedtune.records import Task
+
+PASSAGE = "the baker folds the cold dough twice and then leaves it covered near a warm stove until dawn"
+QUESTION = "Which of two loaves from one dough keeps its crust for longer, and why?"
+CLOZE, OPEN = "evaluation/test/cloze.jsonl", "evaluation/test/open.jsonl"
+
+
+@pytest.fixture
+def written(sound: DomainOnDisk) -> DomainOnDisk:
+    """The sound domain with a suite of each type."""
+    write_jsonl(
+        sound.folder / CLOZE,
+        [{"question": "At home a loaf of rye rests for ____ before it is cut.", "answers": ["24 hours", "a day"]}],
+    )
+    write_jsonl(
+        sound.folder / OPEN,
+        [{"question": "Why rest it?", "key_points": [f"It is so that {PASSAGE}.", "It sets."], "answer": "It sets."}],
+    )
+    suites = {"multiple_choice": CHOICES, "true_false": STATEMENTS, "cloze": CLOZE, "open": OPEN}
+    sound.describe(
+        suites={
+            name: {"type": name, "test": file} | ({"dev": DEV_STATEMENTS} if name == "true_false" else {})
+            for name, file in suites.items()
+        }
+    )
+    return sound
+
+
+def guard_of(domain: DomainOnDisk) -> ItemGuard:
+    return ItemGuard.of(load_domain(str(domain.folder)))
+
+
+def task(instruction: str = "Do it.", text: str = "", output: str = "Done.") -> Task:
+    return Task(instruction=instruction, input=text, output=output)
+
+
+@pytest.mark.parametrize("field", ["instruction", "text", "output"])
+@pytest.mark.parametrize(
+    "item",
+    [{"question": f"Is it so that {PASSAGE}?"}, {"options": [PASSAGE, "no"], "answer": "no"}],
+    ids=["question", "option"],
+)
+def test_thirteen_words_of_an_item_are_a_hit_in_any_field(
+    written: DomainOnDisk, field: str, item: dict[str, Any]
+) -> None:
+    written.change(CHOICES, 2, **item)
+    run = " ".join(PASSAGE.split()[2:15])
+    hit = guard_of(written).hit(task(**{field: f"As they say, {run.upper()}; so it is."}))
+    assert hit is not None
+    assert (hit.suite, hit.how, hit.detail) == ("multiple_choice", "13-gram", run)
+    assert hit.item_id == load_domain(str(written.folder)).suites["multiple_choice"].items[0].id
+
+
+def test_twelve_words_of_an_item_are_no_hit(written: DomainOnDisk) -> None:
+    twelve = " ".join(PASSAGE.split()[2:14])
+    assert guard_of(written).hit(task(output=f"As they say, {twelve} so it is.")) is None
+
+
+def test_thirteen_words_may_run_over_lines(written: DomainOnDisk) -> None:
+    hit = guard_of(written).hit(task(output=PASSAGE.replace(" ", "\n")))
+    assert hit is not None
+    assert (hit.suite, hit.how) == ("open", "13-gram")
+
+
+def test_a_rule_of_equal_words_in_an_item_is_no_passage(written: DomainOnDisk) -> None:
+    written.change(CHOICES, 2, question="How long is this rule?\n" + "x " * 20)
+    assert guard_of(written).hit(task(output="x " * 20)) is None
+
+
+@pytest.mark.parametrize("field", ["instruction", "text", "output"])
+def test_a_short_question_is_a_hit_whatever_its_case_and_marks(written: DomainOnDisk, field: str) -> None:
+    written.change(STATEMENTS, 2, statement="Salt slows yeast.")
+    asked = "Is this true? Explain your answer in at most three sentences.\n- SALT slows: yeast!\n\nName the reason."
+    hit = guard_of(written).hit(task(**{field: asked}))
+    assert hit is not None
+    assert (hit.suite, hit.how, hit.detail) == ("true_false", "exact", "salt slows yeast")
+
+
+def test_items_for_development_count_too(written: DomainOnDisk) -> None:
+    written.change(DEV_STATEMENTS, 1, statement="Salt slows yeast.")
+    assert guard_of(written).hit(task("Salt slows yeast?")) is not None
+
+
+@pytest.mark.parametrize("answer", ["24 hours", "a day"])
+def test_a_cloze_sentence_is_found_with_each_filling(written: DomainOnDisk, answer: str) -> None:
+    sentence = f"At home a loaf of rye rests for {answer} before it is cut."
+    for field in ({"instruction": sentence}, {"output": sentence}):
+        hit = guard_of(written).hit(task(**field))
+        assert hit is not None
+        assert hit.suite == "cloze"
+
+
+@pytest.mark.parametrize("field", ["instruction", "text"])
+def test_a_question_with_a_few_other_words_is_a_hit_by_rouge(written: DomainOnDisk, field: str) -> None:
+    written.change(CHOICES, 3, question=QUESTION)
+    hit = guard_of(written).hit(task(**{field: QUESTION.replace("loaves", "breads").replace("longer", "more days")}))
+    assert hit is not None
+    assert (hit.how, hit.detail) == ("rouge-l", "0.83")
+
+
+def test_an_answer_that_is_merely_like_a_question_is_no_hit(written: DomainOnDisk) -> None:
+    written.change(CHOICES, 3, question=QUESTION)
+    assert guard_of(written).hit(task(output=QUESTION.replace("loaves", "breads"))) is None
+
+
+def test_the_canary_is_a_hit_by_its_guid_and_by_its_words(written: DomainOnDisk) -> None:
+    canary = written.read(CHOICES)[0]["canary"]
+    guard = guard_of(written)
+    by_guid = guard.hit(task(output=f"Its mark is (guid:{canary.split()[-1].upper()})."))
+    by_words = guard.hit(task(output=" ".join(canary.split()[:15])))
+    assert by_guid is not None
+    assert by_words is not None
+    assert (by_guid.item_id, by_guid.how, by_words.how) == ("", "exact", "13-gram")
+
+
+def test_an_item_without_a_word_is_like_nothing(written: DomainOnDisk) -> None:
+    written.change(STATEMENTS, 2, statement="?!")
+    assert guard_of(written).hit(task("Do it, please.", "!\n\n?", "Done.")) is None
+
+
+def test_the_digest_follows_the_items_and_nothing_else(written: DomainOnDisk) -> None:
+    before = guard_of(written).digest
+    written.change(SEEDS, 1, output="Something else.")
+    written.change(CHOICES, 2, rationale="Because.")
+    assert guard_of(written).digest == before
+    written.change(CHOICES, 2, question=QUESTION)
+    assert guard_of(written).digest != before
+
+
+@pytest.mark.parametrize("name", shipped_domains())
+def test_shipped_items_are_found_by_their_question_and_shipped_seeds_are_clean(name: str) -> None:
+    domain = load_domain(name)
+    guard = ItemGuard.of(domain)
+    for suite in domain.suites.values():
+        for item in suite.items:
+            assert guard.hit(task(item.question)) is not None, item.question
+    assert [seed.instruction for pack in domain.packs.values() for seed in pack.seeds if guard.hit(seed)] == []
+    assert seeds_among_items(domain) == ()
+
+
+@pytest.mark.parametrize(
+    ("instruction", "text"), [(QUESTION.upper(), "Dough."), ("Which of two loaves", QUESTION[20:])]
+)
+def test_an_item_equal_to_a_seed_is_named_with_both_places(written: DomainOnDisk, instruction: str, text: str) -> None:
+    written.change(SEEDS, 4, instruction=instruction, input=text)
+    written.change(CHOICES, 3, question=QUESTION)
+    assert seeds_among_items(load_domain(str(written.folder))) == (
+        f"{CHOICES}:3: the question of this item is the instruction of the seed task {SEEDS}:4; take one of them out",
+    )
+
+
+def test_a_seed_that_is_merely_like_an_item_is_not_named(written: DomainOnDisk) -> None:
+    written.change(SEEDS, 4, instruction=f"{QUESTION} Explain.", input="")
+    written.change(CHOICES, 3, question=QUESTION)
+    assert seeds_among_items(load_domain(str(written.folder))) == ()
