@@ -28,10 +28,9 @@ from seedtune.config import Config
 from seedtune.domains import Domain, load_domain
 from seedtune.errors import LimitReached
 from seedtune.generate import stage
-from seedtune.generate.filters import FilterRules, judge
+from seedtune.generate.composing import Composer
 from seedtune.generate.parsing import parse_reply
-from seedtune.generate.sampling import draw_request
-from seedtune.records import Candidate, Reply, Request, Usage
+from seedtune.records import Reply, Request, Usage
 from seedtune.similarity import RougeIndex
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -72,27 +71,27 @@ def messages(request: Request) -> Any:
     return [message.model_dump() for message in request.messages]
 
 
+def requests_of(domain: Domain, count: int) -> list[Request]:
+    composer = Composer(Config.model_validate({"generate": {"tasks_per_request": TASKS}}), domain.select_packs(None))
+    return [composer.begin(index, index, [], structured=False) for index in range(count)]
+
+
 def one_by_one(domain: Domain, url: str) -> float:
     """Replies a second of the plain loop: draw, send, wait, filter."""
-    packs = domain.select_packs(None)
-    rules, pool = FilterRules(min_words=4, max_words=150, rouge_threshold=0.7, blocked_words=()), RougeIndex()
+    pool = RougeIndex()
     start = time.perf_counter()
     with openai.OpenAI(api_key="none", base_url=url) as client:
-        for index in range(ONE_BY_ONE):
-            request = draw_request(0, index, packs, 3, TASKS)
-            completion = client.chat.completions.create(model="fake", messages=messages(request), seed=index)
+        for request in requests_of(domain, ONE_BY_ONE):
+            completion = client.chat.completions.create(model="fake", messages=messages(request), seed=request.index)
             for task in parse_reply(completion.choices[0].message.content or "").tasks:
-                parts = {"instruction": task.instruction, "input": task.input, "output": task.output}
-                candidate = Candidate(**parts, pack=request.pack, request=index)
-                if judge(candidate, rules, pool).kept:
-                    pool.add(candidate.id, candidate.instruction)
+                if pool.nearest(task.instruction).score <= 0.7:
+                    pool.add(task.instruction, task.instruction)
     return ONE_BY_ONE / (time.perf_counter() - start)
 
 
 async def bare_sdk(domain: Domain, url: str, count: int) -> tuple[float, float]:
     """Replies a second, and CPU seconds per request."""
-    packs = domain.select_packs(None)
-    asked = [messages(draw_request(0, index, packs, 3, TASKS)) for index in range(count)]
+    asked = [messages(request) for request in requests_of(domain, count)]
     start, before = time.perf_counter(), time.process_time()
     async with openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client:
 
@@ -107,9 +106,12 @@ async def bare_sdk(domain: Domain, url: str, count: int) -> tuple[float, float]:
 class AtOnce:
     """A teacher without a transport."""
 
-    name, batch_size, bulk, concurrency, status = "at once", 1, 1, ROOM, ""
+    name, batch_size, bulk, concurrency, status, structured = "at once", 1, 1, ROOM, "", False
 
     def __init__(self, config: object, seed: int) -> None:
+        pass
+
+    async def check(self, request: Request) -> None:
         pass
 
     async def complete(self, requests: Sequence[Request], account: Any) -> list[Reply]:
@@ -132,7 +134,7 @@ def engine(folder: Path, url: str, count: int) -> dict[str, float]:
     generate = {
         "num_instructions": 10 * count,
         "tasks_per_request": TASKS,
-        "teacher": teacher,
+        "teacher": teacher | {"structured_output": "off"},
         "limits": {"max_requests": count, "stall_requests": None},
     }
     config = Config.model_validate({"runs_dir": folder, "generate": generate})

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import random
+import re
 import socket
 import struct
 import threading
@@ -40,25 +41,102 @@ _VERBS = (
 )
 
 
-def tasks_for(body: dict[str, Any], count: int) -> str:
-    """``count`` numbered tasks that follow from the request's messages."""
-    digest = hashlib.sha256(json.dumps(body["messages"], sort_keys=True).encode()).hexdigest()
-    draw = random.Random(digest)
-    blocks: list[str] = []
-    for number in range(1, count + 1):
+def draw_for(body: dict[str, Any]) -> random.Random:
+    """Random numbers that follow from the request's messages."""
+    return random.Random(hashlib.sha256(json.dumps(body["messages"], sort_keys=True).encode()).hexdigest())
+
+
+def made_tasks(body: dict[str, Any], count: int) -> list[dict[str, str]]:
+    """``count`` tasks that follow from the request's messages; with a quote where they show a passage."""
+    draw = draw_for(body)
+    tasks: list[dict[str, str]] = []
+    for _ in range(count):
         words = draw.sample(_WORDS, 11)
         # Little glue between the words: whole sentences of one pattern would be near-duplicates of each other.
         instruction = f"{draw.choice(_VERBS)} {' '.join(words[:4])} and {' '.join(words[4:8])}."
-        given = f"{words[8]} 192.0.2.{draw.randrange(256)}/32" if draw.random() < 0.5 else "<noinput>"
+        given = f"{words[8]} 192.0.2.{draw.randrange(256)}/32" if draw.random() < 0.5 else ""
         output = f"The {words[9]} follows the {words[10]}; value {draw.randrange(10**6)}."
-        blocks.append(
-            f"###\n{number}. Instruction: {instruction}\n{number}. Input: {given}\n{number}. Output: {output}"
+        tasks.append({"instruction": instruction, "input": given, "output": output})
+    passage = re.search(r"<([\w-]+)>\n(.+?)\n</\1>", body["messages"][-1]["content"], re.DOTALL)
+    if passage:
+        quote = " ".join(passage[2].split()[:8])
+        tasks = [task | {"quote": quote} for task in tasks]
+    return tasks
+
+
+def tasks_for(body: dict[str, Any], count: int) -> str:
+    """``count`` numbered tasks that follow from the request's messages."""
+    said = body["messages"][-1]["content"]
+    first = len(re.findall(r"^\d+\. Instruction: *\S", said, re.MULTILINE)) + 1
+    blocks: list[str] = []
+    for number, task in enumerate(made_tasks(body, count), first):
+        labels = [f"{number}. {label.title()}: {text or '<noinput>'}" for label, text in task.items()]
+        blocks.append("\n".join(labels))
+    return "\n###\n".join(blocks)
+
+
+_STEPS = {
+    "classification": ("whether a task is a classification", "Is it classification?"),
+    "instances": ("Write instances of the last task", "Below are tasks.", "Below are classification tasks."),
+    "instructions": ("Continue a list of instructions", "Think of a series of tasks"),
+    "judgement": ("Judge task",),
+}
+"""Words by which the prompt of a step is known."""
+
+
+def step_of(body: dict[str, Any]) -> str:
+    """What the request asks for, by the words of its last message."""
+    said = body["messages"][-1]["content"]
+    return next((step for step, marks in _STEPS.items() if any(mark in said for mark in marks)), "tasks")
+
+
+def reply_for(body: dict[str, Any], tasks: int) -> str:
+    """A good reply to a request of any step, by its schema where it has one, else as text."""
+    step, draw, made = step_of(body), draw_for(body), made_tasks(body, tasks)
+    said = body["messages"][-1]["content"]
+    if "response_format" in body:
+        return json.dumps(_by_schema(body["response_format"]["json_schema"]["schema"], step, draw, made))
+    if step == "classification":
+        return draw.choice(["yes", "no", "no"])
+    if step == "instances":
+        parts = (
+            {"Class label": "output", "Input": "input"}
+            if "Class label" in said
+            else {"Input": "input", "Output": "output"}
         )
-    return "\n".join(blocks)
+        lines = [[f"{label}: {task[part] or '<noinput>'}" for label, part in parts.items()] for task in made]
+        return "\n".join("\n".join([f"Example {number}", *found]) for number, found in enumerate(lines, 1))
+    if step == "instructions":
+        first = len(re.findall(r"^\d+\. ", said.rpartition("so far:")[2], re.MULTILINE)) + 1
+        return "\n".join(f"{number}. {task['instruction']}" for number, task in enumerate(made, first))
+    if step == "judgement":
+        judged = range(1, len(set(re.findall(r"<[\w-]+ task (\d+)>", said))) + 1)
+        return "\n".join(f"{n}. Reason: as it looks\n{n}. Score: {draw.randint(3, 5)}" for n in judged)
+    return tasks_for(body, tasks)
+
+
+def _by_schema(schema: dict[str, Any], step: str, draw: random.Random, made: list[dict[str, str]]) -> Any:
+    """What a reply of this schema holds; its texts are those of the tasks."""
+    if step == "tasks":
+        return {"tasks": made}
+    if step == "instructions":
+        return {"instructions": [task["instruction"] for task in made]}
+    if step == "classification":
+        return {"is_classification": draw.random() < 0.33}
+    listed = next(iter(schema["properties"].values()))["items"]["properties"]
+    if step == "judgement":
+        return {
+            "judgements": [
+                {"task": n, "reason": "as it looks", "score": draw.randint(3, 5)} for n in listed["task"]["enum"]
+            ]
+        }
+    return {"instances": [{name: task["output" if name == "label" else name] for name in listed} for task in made]}
 
 
 class FakeTeacher:
     """Use as a context manager; ``url`` is the base URL.
+
+    ``structured=False`` refuses ``response_format`` in OpenAI's words; ``max_model_len`` stands in the list of models.
 
     Attributes:
         served: How often each request (by the SHA-256 of its whole body, seed included) was answered with status 200.
@@ -66,9 +144,17 @@ class FakeTeacher:
     """
 
     def __init__(
-        self, tasks: int = 2, latency: float = 0.0, faults: dict[int, str] | None = None, model: str = "fake"
+        self,
+        tasks: int = 2,
+        latency: float = 0.0,
+        faults: dict[int, str] | None = None,
+        model: str = "fake",
+        structured: bool = True,
+        max_model_len: int | None = None,
     ) -> None:
         self.tasks = tasks
+        self.structured = structured
+        self.max_model_len = max_model_len
         self.latency = latency
         self.faults = faults or {}
         self.model = model
@@ -89,7 +175,7 @@ class FakeTeacher:
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 if path.endswith("/models"):
-                    self._send(200, {"object": "list", "data": [{"id": teacher.model, "object": "model"}]})
+                    self._send(*teacher.models())
                 else:
                     self._send(*teacher.batches.get(path.removeprefix("/v1/")))
 
@@ -131,6 +217,11 @@ class FakeTeacher:
         self._server.shutdown()
         self._server.server_close()
 
+    def models(self) -> tuple[int, Any]:
+        model = {"id": self.model, "object": "model"}
+        window = {} if self.max_model_len is None else {"max_model_len": self.max_model_len}
+        return 200, {"object": "list", "data": [model | window]}
+
     def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         with self.lock:
             number = self.received
@@ -142,9 +233,12 @@ class FakeTeacher:
             return int(fault), {"error": {"message": f"scripted {fault}", "type": "error", "code": None}}
         if body["model"] != self.model:
             return 404, {"error": {"message": f"The model '{body['model']}' does not exist", "code": "model_not_found"}}
+        if "response_format" in body and not self.structured:
+            said = "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model."
+            return 400, {"error": {"message": said, "type": "invalid_request_error", "param": None, "code": None}}
         with self.lock:
             self.served[hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()] += 1
-        text = "I am sorry, I cannot do that." if fault == "nonsense" else tasks_for(body, self.tasks)
+        text = "I am sorry, I cannot do that." if fault == "nonsense" else reply_for(body, self.tasks)
         choice: dict[str, Any] = {
             "index": 0,
             "message": {"role": "assistant", "content": text},
@@ -333,6 +427,9 @@ class FaultyTeacher:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                if head.startswith(b"get "):
+                    writer.write(_response(404, b"{}"))  # It has no list of models.
+                    continue
                 length = head.split(b"content-length:")[1].split(b"\r\n")[0]
                 body = json.loads(await reader.readexactly(int(length)))
                 self._in_flight += 1
@@ -375,7 +472,7 @@ class FaultyTeacher:
 
     def _completion(self, attempt: Attempt, fault: str, prompt: int, completion: int) -> dict[str, Any]:
         reason = fault if fault in ("length", "content_filter") else "stop"
-        message = {"role": "assistant", "content": tasks_for(attempt.body, self.tasks)}
+        message = {"role": "assistant", "content": reply_for(attempt.body, self.tasks)}
         choices = [] if fault == "no_choices" else [{"index": 0, "message": message, "finish_reason": reason}]
         usage = {"prompt_tokens": prompt, "completion_tokens": completion}
         return {"object": "chat.completion", "choices": choices} | ({} if fault == "no_usage" else {"usage": usage})

@@ -213,8 +213,9 @@ class EmbeddingConfig(_Section):
 
     model: str = "embedded"
     """``embedded``, a hub id, or a local folder: any model of transformers; its last hidden states are averaged."""
-    threshold: float = Field(default=0.95, gt=0, le=1)
-    """An instruction with a cosine similarity above this against any other is rejected."""
+    threshold: float = Field(default=0.9, gt=0, le=1)
+    """An instruction with a cosine similarity above this against any other is rejected. The mean of the seed tasks is
+    taken off first: without it, all texts of one trade look alike."""
 
 
 class JudgeConfig(_Section):
@@ -284,11 +285,15 @@ class GenerateConfig(_Section):
 
 
 class LoraConfig(_Section):
-    """The adapter. Effective scale is alpha / r."""
+    """The adapter. Its effective scale is alpha / r, with ``rslora`` alpha / sqrt(r)."""
 
     r: int = Field(default=64, ge=1, le=1024)
     """Rank."""
     alpha: float = Field(default=16, gt=0)
+    rslora: bool = False
+    """Scale by alpha / sqrt(r), so that a larger rank does not shrink what each step changes (Kalajdzievski, 2023)."""
+    dora: bool = False
+    """Learn magnitude and direction apart (DoRA, Liu et al., 2024); slower, plain kernels only."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     target_modules: str | tuple[str, ...] = "all-linear"
     """``all-linear``, or the names of the layers, e.g. [q_proj, v_proj]."""
@@ -304,10 +309,17 @@ class LoraConfig(_Section):
             )
         return self
 
+    @property
+    def scale(self) -> float:
+        """What the adapter's output is multiplied by."""
+        return self.alpha / (self.r**0.5 if self.rslora else self.r)
+
 
 class TrainConfig(_Section):
     """Supervised fine-tuning with LoRA."""
 
+    method: Literal["lora", "full"] = "lora"
+    """``full`` trains every weight, for comparison: some eight times the memory, and a whole model in the end."""
     include_seeds: bool = True
     """Train on the packs' seed tasks too, not only on what was generated."""
     data: tuple[UserPath, ...] = ()
@@ -316,8 +328,21 @@ class TrainConfig(_Section):
     max_steps: int | None = Field(default=None, ge=1)
     """Optimizer steps; overrides epochs."""
     batch_size: int = Field(default=4, ge=1)
-    """Rows per device and step."""
+    """Rows per device and step, and at once where rows are padded. Packing does not change it: see ``pass_tokens``."""
     gradient_accumulation: int = Field(default=1, ge=1)
+    """So many times as many rows make one step."""
+    kernels: Literal["auto", "fused", "plain"] = "auto"
+    """``fused``: rows without padding, several operations in one kernel. ``auto``: fused for a LoRA on a model like
+    LLaMA, after a test that rows packed together give what each gives alone; plain otherwise."""
+    pass_tokens: int | None = Field(default=None, ge=16)
+    """The rows of a step are packed into passes of at most so many tokens; None is what suits the device's memory."""
+    quantization: Literal["fp8", "4bit"] | None = None
+    """Of the frozen weights while training. ``fp8``: faster on GPUs that have it, for a third more memory. ``4bit``:
+    QLoRA, for a quarter of the memory; needs bitsandbytes."""
+    gpus: int | None = Field(default=None, ge=1)
+    """GPUs of this machine to train on; None is all of them."""
+    sharding: Literal["ddp", "fsdp"] = "ddp"
+    """Several GPUs: a whole model on each, or with ``fsdp`` a part of it, where it does not fit (plain kernels)."""
     learning_rate: float = Field(default=1e-4, gt=0)
     scheduler: Literal["cosine", "constant"] = "cosine"
     """Both after the warm-up."""
@@ -332,15 +357,42 @@ class TrainConfig(_Section):
     """Share of the examples kept from training for the held-out loss."""
     evaluations: int = Field(default=4, ge=1)
     """How often the held-out loss is measured, evenly over the run."""
+    keep: Literal["best", "last"] = "best"
+    """The weights to end with: those of the lowest held-out loss, or those of the last step."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after so many measurements without a lower held-out loss; None never does."""
+    loss_jump: float | None = Field(default=5, gt=1)
+    """Stop at a step whose loss is this many times the usual one (the median of 50 steps), and by 1 or more above it;
+    None never does. A loss that is no number always stops the run."""
     checkpoints: int = Field(default=8, ge=1)
     """How often the run can be resumed from, evenly over the run; the last two are kept."""
     gradient_checkpointing: bool | None = None
-    """Trade time for memory; None is on with a GPU and off on CPU."""
+    """Trade time for memory; None is as many layers as the memory asks for (plain kernels: on with a GPU)."""
     report_to: tuple[str, ...] = ()
     """``trackio``, ``wandb``, ``tensorboard``: besides metrics.jsonl."""
     lora: LoraConfig = LoraConfig()
     trainer_args: dict[str, Any] = {}
     """Passed to TRL's SFTConfig as they stand, and recorded."""
+
+    @model_validator(mode="after")
+    def _kernels_fit(self) -> Self:
+        plain = [
+            (self.method == "full", "method: full"),
+            (self.lora.dora, "lora.dora"),
+            (self.sharding == "fsdp", "sharding: fsdp"),
+        ]
+        reasons = [name for wanted, name in plain if wanted]
+        if reasons and self.kernels == "fused":
+            raise ValueError(f"{reasons[0]} needs kernels: plain (or auto)")
+        if self.quantization == "fp8" and (reasons or self.kernels == "plain"):
+            raise ValueError(f"quantization: fp8 needs fused kernels, and {(*reasons, 'kernels: plain')[0]} plain ones")
+        if self.quantization and self.method == "full":
+            raise ValueError("quantization freezes the weights, and method: full trains them; use one of the two")
+        if self.pass_tokens is not None and self.pass_tokens < self.max_length:
+            raise ValueError(
+                f"pass_tokens is {self.pass_tokens}, less than the longest row, max_length = {self.max_length}"
+            )
+        return self
 
 
 class EvaluateConfig(_Section):

@@ -37,15 +37,7 @@ class DomainError(SeedtuneError, ValueError):
 
 
 class TeacherError(SeedtuneError, RuntimeError):
-    """The teacher cannot be reached, refuses, or does not know the model.
-
-    Attributes:
-        turned_away: The endpoint refused the request before any work; nothing was paid for it.
-    """
-
-    def __init__(self, message: str, turned_away: bool = False) -> None:
-        super().__init__(message)
-        self.turned_away = turned_away
+    """The teacher cannot be reached, refuses, or does not know the model."""
 
 
 class LimitReached(SeedtuneError, RuntimeError):  # noqa: N818 (it is a planned stop, not a fault)

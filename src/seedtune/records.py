@@ -13,10 +13,11 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TextIO, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
@@ -316,15 +317,7 @@ def read_json_lines(path: Path, error: type[SeedtuneError] = DataError) -> Itera
         DataError: (or the class given) the file is missing or unreadable, or a line is no JSON object; the message
             names file:line.
     """
-    try:
-        # Only "\n" ends a line: JSON may hold the other characters that str.splitlines breaks at.
-        # Notepad and Excel begin a file with a byte order mark, which "utf-8-sig" takes off.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as problem:
-        raise error(f"{path}: cannot be read: {problem.strerror}") from problem
-    except UnicodeDecodeError as problem:
-        raise error(f"{path}: is not UTF-8 (byte {problem.start}); save it as UTF-8") from problem
-    for number, line in enumerate(lines, 1):
+    for number, line in _lines(path, error):
         if not line.strip():
             continue
         try:
@@ -336,6 +329,22 @@ def read_json_lines(path: Path, error: type[SeedtuneError] = DataError) -> Itera
         if not isinstance(value, dict):
             raise error(f'{path}:{number}: expected one JSON object a line, such as {{"instruction": ...}}')
         yield number, value
+
+
+def _lines(path: Path, error: type[SeedtuneError]) -> Iterator[tuple[int, str]]:
+    """Number and text of each line; only the line at hand is in memory."""
+    place = 0
+    try:
+        with path.open("rb") as file:
+            # Only "\n" ends a line: JSON may hold the other characters that str.splitlines breaks at.
+            for number, line in enumerate(file, 1):
+                # Notepad and Excel begin a file with a byte order mark, which "utf-8-sig" takes off.
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+                place += len(line)
+    except OSError as problem:
+        raise error(f"{path}: cannot be read: {problem.strerror}") from problem
+    except UnicodeDecodeError as problem:
+        raise error(f"{path}: is not UTF-8 (byte {place + problem.start}); save it as UTF-8") from problem
 
 
 def read_records(path: Path, kind: type[R], error: type[SeedtuneError] = DataError) -> list[R]:
@@ -359,11 +368,25 @@ def json_line(value: object) -> str:
 
 
 def write_records(path: Path, records: Iterable[BaseModel | dict[str, Any]]) -> None:
-    """Write a JSON Lines file, whole or not at all."""
-    write_atomic(
-        path,
-        "".join(json_line(r if isinstance(r, dict) else r.model_dump(mode="json")) for r in records),
-    )
+    """Write a JSON Lines file, whole or not at all.
+
+    Raises:
+        DataError: the disk is full, or the folder cannot be written.
+    """
+    with writing_lines(path) as write:
+        for record in records:
+            write(record)
+
+
+@contextmanager
+def writing_lines(path: Path) -> Generator[Callable[[BaseModel | dict[str, Any]], None]]:
+    """As :func:`write_records`, a line at a time: none of it is kept in memory."""
+    with _replacing(path) as file:
+
+        def write(record: BaseModel | dict[str, Any]) -> None:
+            file.write(json_line(record if isinstance(record, dict) else record.model_dump(mode="json")))
+
+        yield write
 
 
 def cut_torn_end(path: Path) -> None:
@@ -391,30 +414,33 @@ def write_atomic(path: Path, text: str) -> None:
     Raises:
         DataError: the disk is full, or the folder cannot be written.
     """
+    with _replacing(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def _replacing(path: Path) -> Generator[TextIO]:
+    """A file that takes the place of ``path``, durably, when the block ends well; otherwise nothing of it is left."""
     try:
-        _replace(path, text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     except OSError as problem:
         raise DataError(f"{path}: cannot be written: {problem.strerror}; free some space and run again") from problem
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def file_sha256(path: Path) -> str:

@@ -1,21 +1,49 @@
 """Judge candidates: pure functions, each rejection with its reason.
 
-The order is that of Self-Instruct (Wang et al. 2023, section 2.2 and its code): form first, then similarity to
-everything accepted so far. Unlike the original's, the list of blocked words belongs to the domain ("map" and "file" are
-BGP's trade), and text keeps its case.
+The order is that of Self-Instruct (Wang et al. 2023, section 2.2 and its code): the instruction's form, so that classic
+mode can ask before it has an output; then the form of input and output; then likeness to everything accepted so far,
+which other modules measure. Unlike the original's, the list of blocked words belongs to the domain ("map" and "file"
+are BGP's trade), and text keeps its case; :mod:`seedtune.generate.strict` has the original's own filters.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from seedtune.generate.prompting import NO_INPUT
-from seedtune.records import Candidate, Verdict
-from seedtune.similarity import RougeIndex
+from seedtune.records import Candidate
+
+REASONS = (
+    "too_short",
+    "too_long",
+    "blocked_word",
+    "write_program",
+    "bad_start",
+    "leftover_label",
+    "no_output",
+    "cut_off",
+    "echo",
+    "loops",
+    "no_quote",
+    "quote_not_found",
+    "similar",
+    "near_copy",
+    "same_meaning",
+    "contaminated",
+    "no_instance",
+    "judged_low",
+    "judge_unreadable",
+)
+"""Every reason a candidate can be rejected for, in the order of the filters. ``write_program`` is of the strict filters
+alone; those from ``no_quote`` on need more than the candidate's own text."""
 
 _LEFTOVER = re.compile(
     r"^[^\w\n]{0,8}(?:\d{1,4}[ \t]?[.)][ \t]{0,4})?(?:instruction|input|output)[ \t]?:", re.IGNORECASE | re.MULTILINE
+)
+# "None" or "N/A" may well be an answer; these are not.
+_PLACEHOLDER = re.compile(
+    r"[`*\"']{0,3}(?:[<\[({]\s?no[ _-]?(?:input|output)\s?[>\])}]|no_?(?:input|output))[`*\"']{0,3}\.?", re.IGNORECASE
 )
 _OPENING_MARKS = "\"'`¿¡<$"
 _OPENING_CATEGORIES = ("Ps", "Pi", "Pf")
@@ -32,6 +60,14 @@ class FilterRules:
     max_words: int
     rouge_threshold: float
     blocked_words: tuple[str, ...]
+
+
+class Rejection(NamedTuple):
+    """Why a candidate is rejected."""
+
+    reason: str
+    detail: str
+    """What triggered it: the word, the count, the nearest neighbour."""
 
 
 def _too_short(task: Candidate, rules: FilterRules) -> str:
@@ -57,7 +93,7 @@ def _bad_start(task: Candidate, rules: FilterRules) -> str:
 
 
 def _no_output(task: Candidate, rules: FilterRules) -> str:
-    return "" if re.search(r"\w", task.output) and task.output != NO_INPUT else "empty"
+    return "" if re.search(r"\w", task.output) and not _PLACEHOLDER.fullmatch(task.output.strip()) else "empty"
 
 
 def _cut_off(task: Candidate, rules: FilterRules) -> str:
@@ -74,8 +110,16 @@ def _echo(task: Candidate, rules: FilterRules) -> str:
     return ""
 
 
-def _leftover_label(task: Candidate, rules: FilterRules) -> str:
-    found = _LEFTOVER.search(task.output) or _LEFTOVER.search(task.instruction)
+def _label_in_instruction(task: Candidate, rules: FilterRules) -> str:
+    return _label_in(task.instruction)
+
+
+def _label_in_output(task: Candidate, rules: FilterRules) -> str:
+    return _label_in(task.output)
+
+
+def _label_in(text: str) -> str:
+    found = _LEFTOVER.search(text)
     return found[0].strip() if found else ""
 
 
@@ -96,42 +140,52 @@ def _count_words(text: str) -> int:
     return len(text.split()) + wide // 2
 
 
-_FILTERS: dict[str, Callable[[Candidate, FilterRules], str]] = {
+Filter = Callable[[Candidate, FilterRules], str]
+"""Returns what triggered it, or an empty string."""
+
+_INSTRUCTION_FILTERS: dict[str, Filter] = {
     "too_short": _too_short,
     "too_long": _too_long,
     "blocked_word": _blocked_word,
     "bad_start": _bad_start,
+    "leftover_label": _label_in_instruction,
+}
+_INSTANCE_FILTERS: dict[str, Filter] = {
     "no_output": _no_output,
     "cut_off": _cut_off,
     "echo": _echo,
-    "leftover_label": _leftover_label,
+    "leftover_label": _label_in_output,
     "loops": _loops,
 }
-"""Reason: a function that returns what triggered it, or an empty string."""
-
-REASONS = (*_FILTERS, "similar")
-"""Every reason a candidate can be rejected for, in the order of the filters."""
 
 
-def judge(candidate: Candidate, rules: FilterRules, pool: RougeIndex) -> Verdict:
-    """The first filter that a candidate fails decides; ``pool`` is only read.
+def instruction_fault(candidate: Candidate, rules: FilterRules) -> Rejection | None:
+    """The first fault of the instruction alone; input and output may still be empty."""
+    return first_fault(_INSTRUCTION_FILTERS, candidate, rules)
+
+
+def instance_fault(candidate: Candidate, rules: FilterRules) -> Rejection | None:
+    """The first fault of input and output."""
+    return first_fault(_INSTANCE_FILTERS, candidate, rules)
+
+
+def similarity_fault(score: float, nearest: str, rules: FilterRules) -> Rejection | None:
+    """Whether an instruction is too much like another; at the threshold it is not yet.
 
     Args:
-        candidate: What the teacher wrote.
-        rules: Bounds and words.
-        pool: Instructions of all seeds and of everything accepted before.
+        score: Highest ROUGE-L F against the pool, 0..1.
+        nearest: Id of the task with that score.
+        rules: The threshold.
     """
-    for reason, triggered in _FILTERS.items():
+    if score <= rules.rouge_threshold:
+        return None
+    return Rejection("similar", f"ROUGE-L {score:.2f} with {nearest}")
+
+
+def first_fault(filters: Mapping[str, Filter], candidate: Candidate, rules: FilterRules) -> Rejection | None:
+    """What the first of ``filters`` that triggers says."""
+    for reason, triggered in filters.items():
         detail = triggered(candidate, rules)
         if detail:
-            return Verdict(candidate=candidate, kept=False, reason=reason, detail=detail)
-    score, nearest = pool.nearest(candidate.instruction)
-    similar = score > rules.rouge_threshold
-    return Verdict(
-        candidate=candidate,
-        kept=not similar,
-        reason="similar" if similar else "",
-        detail=f"ROUGE-L {score:.2f} with {nearest}" if similar else "",
-        similarity=round(score, 4),
-        nearest=nearest,
-    )
+            return Rejection(reason, detail)
+    return None

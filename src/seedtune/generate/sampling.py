@@ -1,17 +1,20 @@
-"""Draw the seed tasks of a request.
+"""Draw what a request shows: seed tasks, instructions written before, a passage.
 
-Request ``index`` of a run with seed ``seed`` is the same whenever and in whatever order it is drawn: nothing depends
-on what other requests brought. That is what makes a run the same with 1 or 64 requests in flight, and after a restart.
+Request ``index`` of a run with seed ``seed`` is the same whenever and in whatever order it is drawn: what it may build
+on is settled by its index too (see ``sequence``). That is what makes a run the same with 1 or 64 requests in flight,
+and after a restart.
 """
 
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from seedtune.domains import Pack
 from seedtune.errors import DomainError
-from seedtune.generate.prompting import build_messages, reply_prefix
-from seedtune.records import Request
+from seedtune.records import SeedTask
+
+T = TypeVar("T")
 
 
 def usable_packs(packs: Sequence[Pack], max_words: int | None) -> list[Pack]:
@@ -31,24 +34,18 @@ def usable_packs(packs: Sequence[Pack], max_words: int | None) -> list[Pack]:
     return usable
 
 
-def draw_request(seed: int, index: int, packs: Sequence[Pack], seeds_per_request: int, tasks: int) -> Request:
-    """Request ``index``: the packs take turns, their seed tasks are drawn without replacement.
-
-    Args:
-        seed: The run's seed.
-        index: Number of the request, from 0.
-        packs: The packs in use, in their fixed order.
-        seeds_per_request: Examples to show; fewer where a pack has fewer.
-        tasks: New tasks to ask for.
-    """
-    pack = packs[index % len(packs)]
+def draw_for(seed: int, index: int, what: str = "") -> random.Random:
+    """The random numbers of a request; ``what`` keeps draws of one request apart."""
     # A string seeds Random through SHA-512, the same in every process and Python version.
-    draw = random.Random(f"{seed}/{index}").sample(range(len(pack.seeds)), min(seeds_per_request, len(pack.seeds)))
-    seeds = [pack.seeds[position] for position in draw]
-    return Request(
-        index=index,
-        pack=pack.name,
-        parents=tuple(task.id for task in seeds),
-        messages=build_messages(pack.prompt, seeds, tasks),
-        prefix=reply_prefix(len(seeds)),
-    )
+    return random.Random(f"{seed}/{index}/{what}" if what else f"{seed}/{index}")
+
+
+def draw_seeds(seed: int, index: int, pack: Pack, count: int) -> list[SeedTask]:
+    """Seed tasks to show as examples, without replacement; fewer where the pack has fewer."""
+    positions = draw_for(seed, index).sample(range(len(pack.seeds)), min(count, len(pack.seeds)))
+    return [pack.seeds[position] for position in positions]
+
+
+def draw_one(seed: int, index: int, what: str, choices: Sequence[T]) -> T:
+    """One of ``choices``, which must not be empty."""
+    return choices[draw_for(seed, index, what).randrange(len(choices))]

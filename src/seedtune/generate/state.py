@@ -1,82 +1,136 @@
 """Where the loop stands: replies waiting for their turn, the pool, what was spent, and the counts.
 
-The state follows from the journal alone; :meth:`State.replay` rebuilds it.
+The state follows from the journal alone; :meth:`State.replay` rebuilds it. Of what was judged, it keeps the encoded
+instructions of the pool and the counts.
 """
 
 import json
-from collections import Counter
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seedtune.config import Config, OpenAITeacherConfig
+from seedtune.config import Config, LocalTeacherConfig, OpenAITeacherConfig, TeacherConfig
 from seedtune.domains import Domain, Pack
 from seedtune.errors import DataError, RunError
-from seedtune.generate.filters import FilterRules, judge
+from seedtune.generate.composing import Composer
+from seedtune.generate.deciding import Decider, Outcome
+from seedtune.generate.funnel import PENDING, Funnel
 from seedtune.generate.journal import read_events
-from seedtune.generate.parsing import Fault, parse_reply
-from seedtune.generate.sampling import draw_request, usable_packs
-from seedtune.records import Candidate, Reply, Request, Usage, Verdict
-from seedtune.similarity import RougeIndex
+from seedtune.generate.sequence import Sequence
+from seedtune.records import Reply, Request, Usage, Verdict
 from seedtune.teachers import worst_case
-from seedtune.teachers.ledger import Ledger
+from seedtune.teachers.ledger import Ledger, prices_of
+
+TEACHER, JUDGE = "teacher", "judge"
+
+_USUAL_SHARE = 0.5
+"""Of what is asked for, accepted; until the run knows better."""
 
 
 class State:
-    """Where the loop stands: replies waiting to be judged, the pool, and the counts."""
+    """Where the loop of one run stands."""
 
-    def __init__(self, config: Config, domain: Domain, packs: Sequence[Pack]) -> None:
+    def __init__(self, config: Config, domain: Domain, packs: list[Pack]) -> None:
         generate = config.generate
         self.config = generate
         self.seed = config.seed
-        self.examples = usable_packs(packs, generate.max_example_words)
-        self.rules = FilterRules(
-            min_words=generate.min_words,
-            max_words=generate.max_words,
-            rouge_threshold=generate.rouge_threshold,
-            blocked_words=domain.file.filters.blocked_words,
+        self.composer = Composer(config, packs)
+        self._decider = Decider(generate, domain, packs, self.composer)
+        self.teachers: dict[str, TeacherConfig] = {TEACHER: generate.teacher}
+        if generate.judge is not None and generate.judge.teacher is not None:
+            self.teachers[JUDGE] = generate.judge.teacher
+        self.block = max(t.batch_size if isinstance(t, LocalTeacherConfig) else 1 for t in self.teachers.values())
+        """Indices are drawn in blocks of this size, so that what is decoded together is the same in every session."""
+        is_classic = generate.mode == "classic"
+        self._sequence = Sequence(
+            0 if is_classic and generate.fidelity == "strict" else generate.lookahead,
+            dependent=is_classic or generate.judge is not None,
+            block=self.block,
         )
-        self.pool = RougeIndex()
-        for pack in packs:
-            for task in pack.seeds:
-                self.pool.add(task.id, task.instruction)
-        self.goal = generate.num_instructions
-        prices = generate.teacher.prices if isinstance(generate.teacher, OpenAITeacherConfig) else None
-        self.ledger = Ledger(generate.limits, prices)
-        self.max_tokens = generate.teacher.sampling.max_tokens
-        self.in_batches = isinstance(generate.teacher, OpenAITeacherConfig) and generate.teacher.transport == "batch"
-        """What is sent now is priced as part of a batch."""
+        self.ledger = Ledger(generate.limits, {name: prices_of(teacher) for name, teacher in self.teachers.items()})
+        self.funnel = Funnel(generate.num_instructions, is_classic)
         self.requests: dict[int, Request] = {}
         self.replies: dict[int, Reply] = {}
         self.tickets: dict[int, str] = {}
         """What the teacher kept for requests without a reply."""
-        self.verdicts: list[Verdict] = []
-        """Up to the last one that the goal needs. What comes after depends on how many requests were in flight."""
-        self.accepted = 0
-        self.counted = 0
-        """Requests it took to reach the goal."""
         self.committed = 0
         """Every request below this index has been judged."""
-        self.barren = 0
-        """Requests in a row that added nothing."""
         self.refused = 0
         """Refusals in a row in this session."""
-        self.errors: Counter[str] = Counter()
-        self.faults: Counter[str] = Counter()
+        self._rates = _Rates(begins_with=generate.tasks_per_request * _USUAL_SHARE, decides=self._sequence.dependent)
+        self._stalls = [_Recent(generate.limits.stall_requests), _Recent(generate.limits.stall_requests)]
+        """What the last beginnings brought into the pool, and what the last decisions accepted."""
+        self._written: list[str] = []
+        self._written_at: list[int] = []
+        """Instructions that a classic request may show, and the requests that brought them."""
 
-    def draw(self, index: int) -> Request:
-        """Request ``index``, the same in every session."""
-        generate = self.config
-        return draw_request(self.seed, index, self.examples, generate.seeds_per_request, generate.tasks_per_request)
+    @property
+    def accepted(self) -> int:
+        """Instructions accepted, of those that count."""
+        return self.funnel.accepted
+
+    @property
+    def candidates(self) -> int:
+        """Candidates judged, of those that count."""
+        return self.funnel.candidates
+
+    @property
+    def items_digest(self) -> str:
+        """Content hash of the evaluation items that candidates are held against; empty for none."""
+        return self._decider.items_digest
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the last requests added too little."""
+        return any(recent.is_below(self.config.limits.stall_accepted) for recent in self._stalls)
+
+    def draw(self, index: int, structured: Mapping[str, bool]) -> Request | None:
+        """Request ``index``, the same in every session; None while what it builds on is still to come.
+
+        Args:
+            index: Not judged, or in one block with one that is not.
+            structured: By teacher, whether it offers replies by a schema.
+        """
+        if not self._sequence.is_known(index):
+            return None
+        work = self._sequence.work(index)
+        if work.follow_up is not None:
+            name = self._judge if work.follow_up.step == "judgement" else TEACHER
+            return self.composer.follow(index, work.follow_up, structured.get(name, False))
+        seen = bisect_left(self._written_at, self._sequence.horizon(index))
+        return self.composer.begin(index, work.beginnings, self._written[:seen], structured.get(TEACHER, False))
+
+    def asks(self, request: Request) -> str:
+        """Which teacher a request is for."""
+        return self._judge if request.step == "judgement" else TEACHER
+
+    def in_batches(self, request: Request) -> bool:
+        """Whether what is sent now is priced as part of a batch."""
+        teacher = self.teachers[self.asks(request)]
+        return isinstance(teacher, OpenAITeacherConfig) and teacher.transport == "batch"
+
+    def worst_case(self, request: Request) -> Usage:
+        """The most tokens that an attempt at a request can use."""
+        return worst_case(request, self.teachers[self.asks(request)].sampling)
+
+    def blocked_by(self, request: Request, worst: Usage) -> str:
+        """The limit on money or tokens that forbids attempts of this worst case, or none (empty)."""
+        blocked = self.ledger.blocked_by(worst, self.asks(request), self.in_batches(request))
+        return "budget" if blocked == "cost" else blocked
+
+    def expected_before(self, index: int) -> float:
+        """How many may have been accepted once every request below ``index`` is judged, at the rates so far."""
+        begun, followed = self._sequence.ahead(index)
+        is_follow_up = self._sequence.work(index).follow_up is not None
+        return self.accepted + self._rates.expected(begun, followed, only_follow_ups=is_follow_up)
 
     def send(self, request: Request, worst: Usage, batch: bool) -> None:
         """An attempt is about to leave: set its worst case aside."""
         self.requests[request.index] = request
-        self.ledger.reserve(request.index, worst, batch)
-
-    def worst_case(self, request: Request) -> Usage:
-        """The most tokens that an attempt at a request can use."""
-        return worst_case(request.messages, self.max_tokens)
+        self.ledger.reserve(request.index, worst, self.asks(request), batch)
 
     def fail(self, index: int, paid: bool) -> None:
         """An attempt brought no reply; it may have been paid for."""
@@ -93,51 +147,53 @@ class State:
         if reply.index >= self.committed:
             self.replies.setdefault(reply.index, reply)
 
-    def judge_next(self) -> list[Verdict] | None:
+    def judge_next(self) -> tuple[Verdict, ...] | None:
         """Verdicts on the next reply in order; None while it is not there."""
         reply = self.replies.get(self.committed)
         if reply is None:
             return None
-        request = self.requests.get(reply.index) or self.draw(reply.index)
-        parsed = parse_reply(reply.text, reply.finish_reason)
-        verdicts: list[Verdict] = []
-        for task in parsed.tasks:
-            candidate = Candidate(
-                instruction=task.instruction,
-                input=task.input,
-                output=task.output,
-                pack=request.pack,
-                request=request.index,
-                parents=request.parents,
-            )
-            verdict = judge(candidate, self.rules, self.pool)
-            if verdict.kept:
-                self.pool.add(candidate.id, candidate.instruction)
-            verdicts.append(verdict)
-        self._count(reply, verdicts, parsed.faults)
-        return verdicts
+        outcome = self._decider.decide(self._request_of(reply), self._sequence.work(reply.index).follow_up, reply)
+        self._commit(reply, outcome)
+        return outcome.verdicts
 
-    def restore(self, verdicts: list[Verdict]) -> None:
-        """Take verdicts from the journal instead of judging again."""
-        for verdict in verdicts:
-            if verdict.kept:
-                self.pool.add(verdict.candidate.id, verdict.candidate.instruction)
+    def restore(self, verdicts: tuple[Verdict, ...]) -> None:
+        """Take the verdicts on the next reply from the journal instead of judging again."""
         reply = self.replies[self.committed]
-        self._count(reply, verdicts, parse_reply(reply.text, reply.finish_reason).faults)
+        request, follow_up = self._request_of(reply), self._sequence.work(reply.index).follow_up
+        self._commit(reply, self._decider.restore(request, follow_up, reply, verdicts))
 
-    def _count(self, reply: Reply, verdicts: list[Verdict], faults: Sequence[Fault]) -> None:
-        if self.accepted < self.goal:
-            self.counted += 1
-            self.faults.update(faults)
-            self.errors.update([reply.error] if reply.error else [])
+    @property
+    def _judge(self) -> str:
+        return JUDGE if JUDGE in self.teachers else TEACHER
+
+    def _request_of(self, reply: Reply) -> Request:
+        # What a request does is settled once those before it are judged.
+        self._sequence.is_known(reply.index)
+        request = self.requests.get(reply.index) or self.draw(reply.index, {})
+        if request is None:
+            raise DataError(f"the journal holds a reply to request {reply.index}, which cannot have been sent")
+        return request
+
+    def _commit(self, reply: Reply, outcome: Outcome) -> None:
+        request = self._request_of(reply)
+        before = self.accepted
+        self.funnel.count(request.step, reply, outcome.reading, outcome.verdicts)
+        entered = sum(verdict.kept or verdict.reason == PENDING for verdict in outcome.verdicts)
+        follow_up = self._sequence.work(reply.index).follow_up
+        if follow_up is None:
+            self._stalls[0].add(entered)
+            self._rates.begun(entered)
+        elif not outcome.follow_ups:
+            self._stalls[1].add(self.accepted - before)
+            self._rates.decided(len(follow_up.pending), self.accepted - before)
+        if request.step == "instructions":
+            pending = [verdict.candidate.instruction for verdict in outcome.verdicts if verdict.reason == PENDING]
+            self._written += pending
+            self._written_at += [reply.index] * len(pending)
         self.refused = self.refused + 1 if reply.finish_reason == "error" else 0
-        self.barren = 0 if any(verdict.kept for verdict in verdicts) else self.barren + 1
-        for verdict in verdicts:
-            if self.accepted < self.goal:
-                self.verdicts.append(verdict)
-                self.accepted += verdict.kept
         self.requests.pop(reply.index, None)
         del self.replies[reply.index]
+        self._sequence.judged(reply.index, list(outcome.follow_ups))
         self.committed += 1
 
     def replay(self, path: Path, settings: dict[str, Any]) -> bool:
@@ -167,9 +223,61 @@ class State:
             elif event["event"] == "committed":
                 if event["index"] != self.committed or event["index"] not in self.replies:
                     raise DataError(f"{path}: the journal lacks a line before the verdicts on request {event['index']}")
-                self.restore([Verdict.model_validate(verdict) for verdict in event["verdicts"]])
+                self.restore(tuple(Verdict.model_validate(verdict) for verdict in event["verdicts"]))
         self.refused = 0
         return begun
+
+
+@dataclass
+class _Rates:
+    """What requests bring, learned while the run goes on, so that no more are sent than the goal asks for."""
+
+    begins_with: float
+    """Candidates that a beginning is expected to bring into the pool, before any did."""
+    decides: bool
+    """Whether candidates wait for a decision."""
+    _beginnings: int = 0
+    _entered: int = 0
+    _decided: int = 0
+    _accepted: int = 0
+
+    def begun(self, entered: int) -> None:
+        self._beginnings += 1
+        self._entered += entered
+
+    def decided(self, pending: int, accepted: int) -> None:
+        self._decided += pending
+        self._accepted += accepted
+
+    def expected(self, beginnings: int, followed: int, only_follow_ups: bool) -> float:
+        """Accepted beyond those that are: of so many beginnings and candidates in follow-ups, and of those waiting."""
+        share = 1.0
+        if self.decides:
+            share = self._accepted / self._decided if self._decided else _USUAL_SHARE
+        if only_follow_ups:
+            return followed * share
+        rate = self._entered / self._beginnings if self._beginnings else self.begins_with
+        waiting = self._entered - self._decided if self.decides else 0
+        return (waiting + beginnings * rate) * share
+
+
+class _Recent:
+    """The sum over the last requests of what each brought."""
+
+    def __init__(self, size: int | None) -> None:
+        self._last: deque[int] = deque(maxlen=size or 1)
+        self._size = size
+        self._sum = 0
+
+    def add(self, gain: int) -> None:
+        if len(self._last) == self._last.maxlen:
+            self._sum -= self._last[0]
+        self._last.append(gain)
+        self._sum += gain
+
+    def is_below(self, bound: int) -> bool:
+        """False while there were not enough requests to tell."""
+        return self._size is not None and len(self._last) == self._size and self._sum < bound
 
 
 def _same_settings(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -182,7 +290,7 @@ def _same_settings(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None
     before, now = flat(old), flat(json.loads(json.dumps(new)))
     changed = [key for key in sorted(before | now) if before.get(key) != now.get(key)]
     if changed:
-        words = {"content": "the domain's prompts, seeds or filters"}
+        words = {"content": "the domain's prompts, seeds or filters", "items": "the domain's evaluation items"}
         list_of = "; ".join(words.get(key) or f"{key}: {before.get(key)} -> {now.get(key)}" for key in changed)
         raise RunError(
             f"{path}: this run's data was begun with other settings ({list_of}). "

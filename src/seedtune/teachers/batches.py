@@ -20,8 +20,9 @@ from seedtune.errors import TeacherError
 from seedtune.records import Reply, Request
 from seedtune.teachers.endpoints import Clock, Endpoint
 from seedtune.teachers.failures import Diagnosis, Failure
-from seedtune.teachers.protocol import Account, worst_case
+from seedtune.teachers.protocol import Account, NotStructured, worst_case
 from seedtune.teachers.replies import error_reply, read_completion
+from seedtune.teachers.structure import Structure, is_unstructured
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class Batches:
         config: OpenAITeacherConfig,
         endpoint: Endpoint,
         diagnosis: Diagnosis,
+        structure: Structure,
         body_of: Callable[[Request], dict[str, Any]],
         clock: Clock,
     ) -> None:
@@ -102,6 +104,7 @@ class Batches:
             config: The teacher's.
             endpoint: Where the batches go.
             diagnosis: Reads failures.
+            structure: Whether replies by a schema are to be had.
             body_of: The body of a request, as it would be sent directly.
             clock: For the waits.
         """
@@ -111,6 +114,7 @@ class Batches:
         self._endpoint = endpoint
         self._client = endpoint.clients[0]
         self._diagnosis = diagnosis
+        self._structure = structure
         self._body_of = body_of
         self._clock = clock
         self._failures: Counter[int] = Counter()
@@ -133,6 +137,9 @@ class Batches:
         """See :meth:`ChatTeacher.complete`; what was kept for the requests is taken up again."""
         kind, _, identity = account.kept(requests).partition(":")
         if kind == "":
+            requests = [request for request in requests if self._structure.admits(request)]
+            if not requests:
+                raise NotStructured
             data, count = self._file(requests)
             requests = requests[:count]
             identity = await self._upload(data)
@@ -275,6 +282,8 @@ class Batches:
             account.failed(failed, why, paid)
         for identity, (why, _) in failures.items():
             request = wanted[identity]
+            if not self._structure.admits(request):
+                continue  # It is drawn again as text.
             self._failures[request.index] += 1
             count = self._failures[request.index]
             if count > self._config.max_retries:
@@ -309,12 +318,14 @@ class Batches:
         status = response.get("status_code") if isinstance(response, dict) else None
         body = response.get("body") if isinstance(response, dict) else None
         if status == 200:
-            reply = read_completion(body, request, worst_case(request.messages, self._config.sampling.max_tokens))
+            reply = read_completion(body, request, worst_case(request, self._config.sampling))
             return reply.model_copy(update={"error": self._diagnosis.without_key(reply.error)})
         if isinstance(status, int) and 400 <= status < 500 and status not in (408, 409, 429):
-            refusal = body.get("error") if isinstance(body, dict) else None
-            said = refusal.get("message") if isinstance(refusal, dict) else None
-            return error_reply(request, self._diagnosis.without_key(str(said or status))[:300])
+            failure = self._diagnosis.refusal(status, body.get("error", body) if isinstance(body, dict) else body)
+            if is_unstructured(failure, request):
+                self._structure.give_up(failure, self._endpoint.url)
+                return "no structured output", False
+            return error_reply(request, failure.message)
         code = str(error.get("code")) if isinstance(error, dict) else str(status)
         return code, code not in _NOT_RUN and status != 429
 

@@ -74,7 +74,7 @@ class Place:
         """None came."""
         self._open = False
         pacer = self.endpoint.pacer
-        if failure.kind == "refused":
+        if failure.kind in ("refused", "unstructured"):
             pacer.refused(self._slot)
         elif failure.kind in ("busy", "overloaded"):
             pacer.busy(self._slot, failure.retry_after_s, fault=failure.kind == "overloaded")

@@ -5,18 +5,25 @@ internal error, a broken reply. What the endpoint turned away (429 and the other
 not.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import openai
 
 from seedtune.config import OpenAITeacherConfig
 from seedtune.teachers.pacing import retry_after_s
 
-Kind = Literal["refused", "fatal", "busy", "overloaded", "timeout", "fault", "broken"]
+Kind = Literal["refused", "unstructured", "fatal", "busy", "overloaded", "timeout", "fault", "broken"]
+
+TOO_LONG = (
+    "Lower generate.seeds_per_request, generate.max_example_words, generate.documents.passage_words or "
+    "teacher.sampling.max_tokens"
+)
+"""What helps where a request does not fit the context window."""
 
 _SHORTEST_SECRET = 8
 _NEVER_LEFT = ("ConnectError", "ConnectTimeout", "PoolTimeout")
@@ -24,6 +31,10 @@ _NEVER_WILL = ("UnsupportedProtocol", "LocalProtocolError")
 _OUT_OF_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 """Sent with 429, but no waiting mends them."""
 _UNKNOWN_MODEL = {"model_not_found"}
+_OF_WINDOW = re.compile(r"context.?(length|size|window)|prompt is too long", re.IGNORECASE)
+_OF_STRUCTURE = re.compile(
+    r"response.?format|json.?schema|structured.?output|guided.?(json|decoding)|grammar", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -31,9 +42,9 @@ class Failure:
     """An attempt without a reply."""
 
     kind: Kind
-    """``refused``: this one request, for good. ``fatal``: no retry mends it. ``busy``: too many requests.
-    ``overloaded``: likewise, or worse. ``timeout``: no whole reply in time. ``fault``: an error of the endpoint or of
-    the way to it. ``broken``: a reply that cannot be read."""
+    """``refused``: this one request, for good. ``unstructured``: likewise, in words about replies by a schema.
+    ``fatal``: no retry mends it. ``busy``: too many requests. ``overloaded``: likewise, or worse. ``timeout``: no whole
+    reply in time. ``fault``: an error of the endpoint or of the way to it. ``broken``: a reply that cannot be read."""
     why: str
     """In a few words."""
     message: str
@@ -89,6 +100,22 @@ class Diagnosis:
         message = _body(problem).get("message")
         return self.without_key(" ".join(str(message or problem).split()))[:300]
 
+    def refusal(self, status: int, body: object) -> Failure:
+        """What it means that an endpoint turned one request away.
+
+        Args:
+            status: 400 to 499.
+            body: What it said; an object with ``message``, or anything.
+        """
+        words = str(_mapping(body).get("message") or "") or json.dumps(body, default=str)
+        said = self.without_key(" ".join(words.split()))
+        kind: Kind = "refused"
+        if _OF_WINDOW.search(said):
+            said = f"the request does not fit the context window: {said[:300]}. {TOO_LONG}"
+        elif status in (400, 422) and _OF_STRUCTURE.search(said):
+            kind = "unstructured"
+        return Failure(kind, str(status), said[:500], paid=False)
+
     def _of_status(self, problem: openai.APIStatusError, where: str) -> Failure:
         status, said = problem.status_code, self.said(problem)
         codes = set(_codes(problem))
@@ -101,7 +128,7 @@ class Diagnosis:
         if status == 429:
             return Failure("busy", "429", message, paid=False, retry_after_s=rest)
         if status in (400, 413, 422):
-            return Failure("refused", str(status), said, paid=False)
+            return self.refusal(status, problem.body)
         if status in (408, 409) or status >= 500:
             return Failure(
                 "overloaded" if status in (503, 529) else "fault", str(status), message, paid=True, retry_after_s=rest
@@ -128,8 +155,11 @@ def without_password(url: object) -> str:
 
 
 def _body(problem: openai.OpenAIError) -> Mapping[str, Any]:
-    body: Any = problem.body if isinstance(problem, openai.APIError) else None
-    return body if isinstance(body, dict) else {}
+    return _mapping(problem.body if isinstance(problem, openai.APIError) else None)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _codes(problem: openai.OpenAIError) -> Iterator[str]:

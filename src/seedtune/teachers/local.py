@@ -1,7 +1,7 @@
 """A teacher run by transformers on this machine, a batch of requests at a time.
 
-The same batch gives the same text on the same machine and versions: its random numbers are seeded by the run's seed and
-the index of its first request.
+The same batch gives the same text on the same machine and versions. The random numbers of a reply follow from the run's
+seed and the index of its request.
 """
 
 import asyncio
@@ -10,23 +10,17 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from seedtune.config import LocalTeacherConfig, ModelConfig
+from seedtune.errors import ModelError, TeacherError
 from seedtune.models import EMBEDDED, EMBEDDED_TITLE, load_model, load_tokenizer
 from seedtune.records import Reply, Request, Usage, content_id
-from seedtune.teachers.protocol import NO_ACCOUNT, Account
-
-
-class _Interrupted(StoppingCriteria):
-    """Ends decoding at the next token once the event is set."""
-
-    def __init__(self, event: threading.Event) -> None:
-        self._event = event
-
-    def __call__(self, input_ids: torch.LongTensor, *_: object, **__: object) -> Any:
-        return torch.full((input_ids.shape[0],), self._event.is_set(), dtype=torch.bool, device=input_ids.device)
+from seedtune.teachers.decoding import Decoder, Row, Written
+from seedtune.teachers.failures import TOO_LONG
+from seedtune.teachers.protocol import NO_ACCOUNT, Account, sampling_of
+from seedtune.teachers.replies import error_reply
 
 
 class LocalTeacher:
@@ -34,20 +28,31 @@ class LocalTeacher:
 
     bulk = 1
     concurrency = 1
+    structured = False
     status = ""
 
     def __init__(self, config: LocalTeacherConfig, seed: int) -> None:
         """Loads the model.
 
         Raises:
-            ModelError: it cannot be loaded.
+            ModelError: it cannot be loaded, or it is of a kind that cannot be decoded here.
         """
         model = ModelConfig(name=config.model, dtype=config.dtype)
         self._config = config
         self._seed = seed
         self._tokenizer = load_tokenizer(model)
-        self._tokenizer.padding_side = "left"
-        self._model = load_model(model)
+        loaded = load_model(model)
+        if not all(isinstance(layer, DynamicLayer) for layer in DynamicCache(config=loaded.config).layers):
+            raise ModelError(
+                f"{config.model}: not all of its layers keep keys and values (linear attention?), which the local "
+                "teacher needs; serve it with vLLM, and set teacher.type=openai and teacher.base_url"
+            )
+        settings: Any = loaded.generation_config
+        ends: list[Any] = [self._tokenizer.eos_token_id]
+        ends += settings.eos_token_id if isinstance(settings.eos_token_id, list) else [settings.eos_token_id]
+        self._ends = frozenset(end for end in ends if end is not None)
+        self._window: int | None = loaded.config.get_text_config().to_dict().get("max_position_embeddings")
+        self._decoder = Decoder(loaded, self._ends, self._text)
         self._stop = threading.Event()
 
     @property
@@ -59,6 +64,11 @@ class LocalTeacher:
     def batch_size(self) -> int:
         """Requests decoded together."""
         return self._config.batch_size
+
+    async def check(self, request: Request) -> None:
+        """Count the request's tokens."""
+        if problem := self._too_long(self._row(request)):
+            raise TeacherError(problem)
 
     async def complete(self, requests: Sequence[Request], account: Account = NO_ACCOUNT) -> list[Reply]:
         """Answer a batch in a thread, so that the loop stays awake."""
@@ -75,51 +85,54 @@ class LocalTeacher:
     async def close(self) -> None:
         """Nothing is held open."""
 
-    @torch.inference_mode()
     def _generate(self, requests: Sequence[Request]) -> list[Reply]:
         start = time.monotonic()
-        prompts = [
-            str(
-                self._tokenizer.apply_chat_template(
-                    [message.model_dump() for message in request.messages], tokenize=False, add_generation_prompt=True
-                )
-            )
-            + request.prefix
-            for request in requests
-        ]
-        # The template has written the special tokens already.
-        inputs = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(
-            self._model.device
-        )
-        torch.manual_seed(int(content_id("batch", self._seed, requests[0].index), 16) % 2**63)
-        sampling = self._config.sampling
-        output = self._model.generate(  # pyright: ignore[reportCallIssue]
-            **inputs,
-            max_new_tokens=sampling.max_tokens,
-            do_sample=sampling.temperature > 0,
-            temperature=sampling.temperature or None,
-            top_p=sampling.top_p if sampling.temperature > 0 else None,
-            # Not transformers' default of 50: the config names every limit on sampling.
-            top_k=0,
-            pad_token_id=self._tokenizer.pad_token_id,
-            stopping_criteria=StoppingCriteriaList([_Interrupted(self._stop)]),
-        )
+        rows = [self._row(request) for request in requests]
+        problems = [self._too_long(row) for row in rows]
+        sound = [row for row, problem in zip(rows, problems, strict=True) if not problem]
+        written = iter(self._decoder.write(sound, self._stop.is_set))
+        if self._stop.is_set():
+            return []
         seconds = round(time.monotonic() - start, 3)
-        prompt_length = inputs["input_ids"].shape[1]
         return [
-            self._reply(request, row[prompt_length:].tolist(), int(mask.sum()), seconds)
-            for request, row, mask in zip(requests, output, inputs["attention_mask"], strict=True)
+            error_reply(request, problem) if problem else self._reply(request, row, next(written), seconds)
+            for request, row, problem in zip(requests, rows, problems, strict=True)
         ]
 
-    def _reply(self, request: Request, tokens: list[int], prompt_tokens: int, seconds: float) -> Reply:
-        settings: Any = self._model.generation_config
-        ends: Any = settings.eos_token_id
-        stops: list[Any] = [self._tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])]
-        length = next((n for n, token in enumerate(tokens) if token in stops), None)
+    def _row(self, request: Request) -> Row:
+        turns = [message.model_dump() for message in request.messages]
+        text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        # The template has written the special tokens already.
+        encoded: Any = self._tokenizer(f"{text}{request.prefix}", add_special_tokens=False)
+        return Row(
+            prompt=encoded["input_ids"],
+            family=(request.pack, request.step),
+            sampling=sampling_of(request, self._config.sampling),
+            seed=int(content_id("reply", self._seed, request.index), 16) % 2**63,
+        )
+
+    def _too_long(self, row: Row) -> str:
+        """By how much a request exceeds the model's context window, and what to do; empty where it fits."""
+        prompt, reply = len(row.prompt), row.sampling.max_tokens
+        if self._window is None or prompt + reply <= self._window:
+            return ""
+        return (
+            f"a request has {prompt:,} tokens and its reply up to {reply:,}: "
+            f"{prompt + reply - self._window:,} more than the context window of {self._window:,}. {TOO_LONG}"
+        )
+
+    def _reply(self, request: Request, row: Row, written: Written, seconds: float) -> Reply:
+        tokens = written.tokens
+        text = self._text(tokens[:-1] if tokens[-1] in self._ends else tokens)
+        for stop in row.sampling.stop:
+            text = text.partition(stop)[0]
         return Reply(
             index=request.index,
-            text=request.prefix + str(self._tokenizer.decode(tokens[:length], skip_special_tokens=True)),
-            finish_reason="length" if length is None else "stop",
-            usage=Usage(prompt_tokens=prompt_tokens, completion_tokens=len(tokens) if length is None else length + 1),
+            text=request.prefix + text,
+            finish_reason="stop" if written.ended else "length",
+            usage=Usage(prompt_tokens=len(row.prompt), completion_tokens=len(written.tokens)),
             seconds=seconds,
         )
+
+    def _text(self, tokens: list[int]) -> str:
+        return str(self._tokenizer.decode(tokens, skip_special_tokens=True))

@@ -6,6 +6,7 @@ before it leaves. The key is read from the environment and given to the SDK alon
 
 import asyncio
 import json
+import logging
 import os
 import random
 import time
@@ -22,14 +23,16 @@ from seedtune.records import Reply, Request
 from seedtune.teachers.batches import Batches
 from seedtune.teachers.endpoints import Clock, Endpoint, Endpoints, Place
 from seedtune.teachers.failures import Diagnosis, Failure, without_password
+from seedtune.teachers.listing import BYTES_PER_TOKEN, check_models, check_window
 from seedtune.teachers.pacing import Pacer
-from seedtune.teachers.protocol import NO_ACCOUNT, Account, worst_case
+from seedtune.teachers.protocol import NO_ACCOUNT, Account, NotStructured, prompt_bytes, sampling_of, worst_case
 from seedtune.teachers.replies import error_reply, read_completion
+from seedtune.teachers.structure import Structure, is_unstructured, response_format
+
+logger = logging.getLogger(__name__)
 
 _CONNECT_S = 20.0
 _REQUESTS_PER_CLIENT, _MOST_CLIENTS = 8, 16
-_BYTES_PER_TOKEN = 4
-"""Of English text, roughly: only for the pace, never for the bill."""
 
 
 class OpenAITeacher:
@@ -50,7 +53,10 @@ class OpenAITeacher:
         self._diagnosis = Diagnosis(config, key)
         draw = random.Random(f"{seed}/jitter").random
         self._endpoints = Endpoints([self._endpoint(url, key, draw) for url in _addresses(config, key)], self._clock)
-        self._batches = Batches(config, self._endpoints.members[0], self._diagnosis, self._body, self._clock)
+        self._structure = Structure(config.structured_output)
+        self._batches = Batches(
+            config, self._endpoints.members[0], self._diagnosis, self._structure, self._body, self._clock
+        )
         self._answers = 0
         self._failing_since: float | None = None
         self._resting = 0
@@ -74,6 +80,11 @@ class OpenAITeacher:
         return min(self._endpoints.room + self._resting, self._config.concurrency * len(self._endpoints.members))
 
     @property
+    def structured(self) -> bool:
+        """Whether the endpoint gives replies by a schema, as far as is known."""
+        return self._structure.offered
+
+    @property
     def status(self) -> str:
         """Window and failures, or how far the batches are."""
         if self._batches.status or self._config.transport == "batch":
@@ -86,11 +97,27 @@ class OpenAITeacher:
         parts += [f"resting {rest:.0f} s"] if rest >= 1 else []
         return ", ".join([*parts, *(f"{count} x {why}" for why, count in self._failures.most_common())])
 
+    async def check(self, request: Request) -> None:
+        """Ask each address for its models. One that has no such list, or is not there yet, is passed over."""
+        windows = [await check_models(member, self._config, self._diagnosis) for member in self._endpoints.members]
+        known = [window for window in windows if window is not None]
+        window = self._config.context_window or min(known, default=None)
+        if window is not None:
+            check_window(request, sampling_of(request, self._config.sampling).max_tokens, window)
+
     async def complete(self, requests: Sequence[Request], account: Account = NO_ACCOUNT) -> list[Reply]:
         """Answer requests one after another, or as a batch; a batch of an earlier session is fetched either way."""
         if self._config.transport == "batch" or account.kept(requests):
             return await self._batches.complete(requests, account)
-        return [await self._answer(request, account) for request in requests]
+        replies: list[Reply] = []
+        for request in requests:
+            try:
+                replies.append(await self._answer(request, account))
+            except NotStructured:
+                logger.debug("request %d is to be drawn again as text", request.index)
+        if requests and not replies:
+            raise NotStructured
+        return replies
 
     def interrupt(self) -> None:
         """Requests in flight are paid for and left to end; a batch can be fetched later."""
@@ -118,7 +145,7 @@ class OpenAITeacher:
         return Endpoint(without_password(clients[0].base_url), clients, pacer)
 
     def _body(self, request: Request) -> dict[str, Any]:
-        sampling = self._config.sampling
+        sampling = sampling_of(request, self._config.sampling)
         body: dict[str, Any] = {
             "model": self._config.model,
             "messages": [{"role": message.role, "content": message.content} for message in request.messages],
@@ -130,12 +157,14 @@ class OpenAITeacher:
         }
         if sampling.presence_penalty is not None:
             body["presence_penalty"] = sampling.presence_penalty
-        return body
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        return body | response_format(request)
 
     async def _answer(self, request: Request, account: Account) -> Reply:
         """Send until there is a reply, as often as makes sense."""
-        length = sum(len(message.content) for message in request.messages)
-        expected = length // _BYTES_PER_TOKEN + self._config.sampling.max_tokens
+        sampling = sampling_of(request, self._config.sampling)
+        expected = prompt_bytes(request) // BYTES_PER_TOKEN + sampling.max_tokens
         failures, answers_before = 0, 0
         avoid: Endpoint | None = None
         start: float | None = None
@@ -154,6 +183,8 @@ class OpenAITeacher:
                 await self._rest(place.endpoint.pacer.jitter_s(failures - 1))
 
     async def _attempt(self, place: Place, request: Request, account: Account) -> Reply | Failure:
+        if not self._structure.admits(request):
+            raise NotStructured
         account.sending([request])
         try:
             async with asyncio.timeout(self._config.timeout_s):
@@ -167,17 +198,24 @@ class OpenAITeacher:
         except (openai.OpenAIError, TimeoutError, ValueError, RecursionError) as problem:
             failure = self._diagnosis.of(problem, place.endpoint.url)
             place.failed(failure)
-            if failure.kind == "refused":
+            if failure.kind in ("refused", "unstructured"):
                 self._heard()
-                return error_reply(request, failure.message)
+                return self._refused(failure, request, place.endpoint.url, account)
             self._failures[failure.why] += 1
             account.failed([request], failure.why, failure.paid)
             return failure
-        worst = worst_case(request.messages, self._config.sampling.max_tokens)
+        worst = worst_case(request, self._config.sampling)
         reply = read_completion(body, request, worst)
         place.answered(reply.usage)
         self._heard()
         return reply.model_copy(update={"error": self._diagnosis.without_key(reply.error)}) if reply.error else reply
+
+    def _refused(self, failure: Failure, request: Request, url: str, account: Account) -> Reply:
+        if not is_unstructured(failure, request):
+            return error_reply(request, failure.message)
+        account.failed([request], "no structured output", paid=False)
+        self._structure.give_up(failure, url)
+        raise NotStructured
 
     def _heard(self) -> None:
         self._answers += 1

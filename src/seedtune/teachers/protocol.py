@@ -1,9 +1,11 @@
 """What the generation loop and a teacher know of each other, and what a request may cost at worst."""
 
+import json
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from seedtune.records import Message, Reply, Request, Usage
+from seedtune.config import SamplingConfig
+from seedtune.records import Decoding, Reply, Request, Usage
 
 _TOKENS_PER_MESSAGE = 16
 """Room for a chat template's marks around a message and for its role."""
@@ -11,6 +13,21 @@ _TOKENS_PER_MESSAGE = 16
 
 class Forbidden(Exception):  # noqa: N818 (nothing is wrong: the request waits for its turn)
     """The loop wants nothing more sent at this moment: a limit could be passed, or the run is ending."""
+
+
+class NotStructured(Exception):  # noqa: N818 (nothing is wrong: the request is drawn again as text)
+    """The endpoint does not give replies by a schema: nothing was paid, and ``structured`` is False from now on."""
+
+
+class Sampling(NamedTuple):
+    """How one request is decoded, every setting resolved."""
+
+    temperature: float
+    """0 is greedy."""
+    top_p: float
+    max_tokens: int
+    presence_penalty: float | None
+    stop: tuple[str, ...]
 
 
 class Account(Protocol):
@@ -88,12 +105,28 @@ class ChatTeacher(Protocol):
         ...
 
     @property
+    def structured(self) -> bool:
+        """Whether a reply follows the request's ``reply_schema``; an endpoint that refuses it turns this off."""
+        ...
+
+    @property
     def status(self) -> str:
         """For the progress line: what is worth knowing of the endpoint, or nothing."""
         ...
 
+    async def check(self, request: Request) -> None:
+        """Find out, at no cost, whether the run can begin: called once, with its largest request.
+
+        Raises:
+            TeacherError: the key is refused, the model is unknown, or the request does not fit the context window.
+        """
+        ...
+
     async def complete(self, requests: Sequence[Request], account: Account = NO_ACCOUNT) -> list[Reply]:
-        """Answer requests; those that the list lacks (a batch that expired) may be handed in again.
+        """Answer requests.
+
+        Those that the list lacks may be handed in again: their batch expired, or the endpoint refused their
+        ``reply_schema`` and ``structured`` is False, so that they are to be drawn as text.
 
         A request that the teacher refuses for good, or that fails again and again while others are answered, gets a
         reply with an ``error``. Where it can, the teacher begins a reply with the request's prefix.
@@ -101,6 +134,7 @@ class ChatTeacher(Protocol):
         Raises:
             TeacherError: nothing more can be had: wrong key, unknown model, no answer for too long.
             Forbidden: the account forbade an attempt.
+            NotStructured: none was answered, for the endpoint refuses their ``reply_schema``.
             asyncio.CancelledError: :meth:`interrupt` was called and the work costs nothing to repeat.
         """
         ...
@@ -114,7 +148,26 @@ class ChatTeacher(Protocol):
         ...
 
 
-def worst_case(messages: Sequence[Message], max_tokens: int) -> Usage:
+def sampling_of(request: Request, config: SamplingConfig) -> Sampling:
+    """The teacher's settings under the request's own."""
+    own = request.decoding or Decoding()
+    return Sampling(
+        temperature=config.temperature if own.temperature is None else own.temperature,
+        top_p=config.top_p if own.top_p is None else own.top_p,
+        max_tokens=config.max_tokens if own.max_tokens is None else own.max_tokens,
+        presence_penalty=config.presence_penalty if own.presence_penalty is None else own.presence_penalty,
+        stop=own.stop,
+    )
+
+
+def prompt_bytes(request: Request) -> int:
+    """Of the messages and the schema in UTF-8: no prompt has more tokens, but for the chat template's marks."""
+    schema = b"" if request.reply_schema is None else json.dumps(request.reply_schema, ensure_ascii=False).encode()
+    return sum(len(message.content.encode()) for message in request.messages) + len(schema)
+
+
+def worst_case(request: Request, config: SamplingConfig) -> Usage:
     """The most tokens a request can use: a token is at least one byte of UTF-8."""
-    prompt = sum(len(message.content.encode()) + _TOKENS_PER_MESSAGE for message in messages) + _TOKENS_PER_MESSAGE
-    return Usage(prompt_tokens=prompt, completion_tokens=max_tokens, estimated=True)
+    # One more for the template's own beginning and end.
+    prompt = prompt_bytes(request) + _TOKENS_PER_MESSAGE * (len(request.messages) + 1)
+    return Usage(prompt_tokens=prompt, completion_tokens=sampling_of(request, config).max_tokens, estimated=True)

@@ -16,6 +16,7 @@ class _Part(BaseModel):
 
 
 class _Message(_Part):
+    # What a reasoning parser takes out of the text ("reasoning_content") is no part of the answer.
     content: str | None = None
     refusal: str | None = None
 

@@ -160,7 +160,7 @@ def test_what_was_sent_in_a_batch_keeps_its_price_when_the_rest_is_sent_directly
 def test_a_batch_is_no_larger_than_the_budget(configure: Configure, server: FakeTeacher) -> None:
     """At its worst a request costs some 2,700 millionths at half the price."""
     config = configure(goal=100, prices=PRICES, limits={"max_cost": 0.02})
-    assert stopped_by(config) == "cost"
+    assert stopped_by(config) == "budget"
     assert 0 < sizes(server)[0] < 10
     assert server.received * 0.5 * 600 <= 0.02 * 1e6
 

@@ -9,9 +9,15 @@ from hypothesis import strategies as st
 
 from conftest import cpu_seconds
 from seedtune.domains import load_domain, shipped_domains
-from seedtune.generate.filters import REASONS, FilterRules, judge
-from seedtune.records import Candidate, Verdict
-from seedtune.similarity import RougeIndex
+from seedtune.generate.filters import (
+    REASONS,
+    FilterRules,
+    Rejection,
+    instance_fault,
+    instruction_fault,
+    similarity_fault,
+)
+from seedtune.records import Candidate
 
 RULES = FilterRules(min_words=4, max_words=12, rouge_threshold=0.7, blocked_words=("image", "Draw"))
 PROSE = (
@@ -26,15 +32,8 @@ def candidate(
     return Candidate(instruction=instruction, input=given_input, output=output, pack="knowledge", request=0)
 
 
-def pool_of(*texts: str) -> RougeIndex:
-    pool = RougeIndex()
-    for number, text in enumerate(texts):
-        pool.add(f"seed{number}", text)
-    return pool
-
-
-def verdict_on(task: Candidate, rules: FilterRules = RULES, pool: RougeIndex | None = None) -> Verdict:
-    return judge(task, rules, RougeIndex() if pool is None else pool)
+def fault_of(task: Candidate, rules: FilterRules = RULES) -> Rejection | None:
+    return instruction_fault(task, rules) or instance_fault(task, rules)
 
 
 TRIGGERED = [
@@ -50,6 +49,11 @@ TRIGGERED = [
     ("bad_start", candidate(": explain the hold timer"), ":"),
     ("no_output", candidate(output=""), "empty"),
     ("no_output", candidate(output="---\n***"), "empty"),
+    ("no_output", candidate(output="<noinput>"), "empty"),
+    ("no_output", candidate(output="[noinput]"), "empty"),
+    ("no_output", candidate(output="**(No output)**."), "empty"),
+    ("no_output", candidate(output="`< no_input >`\n"), "empty"),
+    ("no_output", candidate(output="noinput"), "empty"),
     ("cut_off", candidate(output="The steps are:"), "ends with a colon"),
     ("cut_off", candidate(output="The steps are: \n"), "ends with a colon"),
     ("cut_off", candidate(given_input="The routes are:"), "ends with a colon"),
@@ -77,6 +81,10 @@ NOT_TRIGGERED = [
     ("bad_start", candidate("什么 是 路由 泄漏 ?")),
     ("no_output", candidate(output="7")),
     ("no_output", candidate(output="是")),
+    ("no_output", candidate(output="None.")),
+    ("no_output", candidate(output="[None]")),
+    ("no_output", candidate(output="No input reaches the session: it is down.")),
+    ("no_output", candidate(output="Write <noinput> there.")),
     ("cut_off", candidate(output="Note: it ends.")),
     ("cut_off", candidate(given_input="hold: 90", output="```\nhold\n```")),
     ("echo", candidate(output="Explain the hold timer. It ends a session.")),
@@ -88,89 +96,83 @@ NOT_TRIGGERED = [
 ]
 
 
+BY_OTHERS = {
+    "write_program",
+    *("no_quote", "quote_not_found", "similar", "near_copy", "same_meaning", "contaminated"),
+    *("no_instance", "judged_low", "judge_unreadable"),
+}
+
+
 @pytest.mark.parametrize(("reason", "task", "detail"), TRIGGERED)
 def test_the_filter_rejects_and_says_why(reason: str, task: Candidate, detail: str) -> None:
-    verdict = verdict_on(task)
-    assert (verdict.kept, verdict.reason, verdict.detail) == (False, reason, detail)
-
-
-@pytest.mark.parametrize("task", [task for _, task, _ in TRIGGERED])
-def test_a_rejected_candidate_keeps_its_text(task: Candidate) -> None:
-    assert verdict_on(task).candidate == task
+    assert fault_of(task) == (reason, detail)
 
 
 @pytest.mark.parametrize(("reason", "task"), NOT_TRIGGERED)
 def test_the_filter_leaves_a_near_miss_alone(reason: str, task: Candidate) -> None:
-    assert verdict_on(task).reason == ""
+    assert fault_of(task) is None
 
 
-def test_every_reason_is_tested_both_ways() -> None:
-    listed = {reason for reason, *_ in TRIGGERED} | {"similar"}
-    assert listed == set(REASONS) == {reason for reason, _ in NOT_TRIGGERED} | {"similar"}
+def test_every_reason_is_tested_both_ways_here_or_belongs_to_another_module() -> None:
+    listed = {reason for reason, *_ in TRIGGERED}
+    assert listed == set(REASONS) - BY_OTHERS == {reason for reason, _ in NOT_TRIGGERED}
 
 
 ORDER = [
     ("too_short", candidate("* draw", "", "::")),
     ("blocked_word", candidate("* draw the topology here", "", "::")),
-    ("bad_start", candidate("* show the topology here", "", "::")),
-    ("no_output", candidate("Output: show the topology here", "", "::")),
-    ("cut_off", candidate("Output: show the topology here", "Output: a:", "Output: a:")),
-    ("echo", candidate("Output: show the topology here", "Output: a", "Output: a")),
-    ("leftover_label", candidate("Output: show the topology here", "a" * 400, "It is so.")),
+    ("bad_start", candidate("* show the topology here\nOutput: it", "", "::")),
+    ("leftover_label", candidate("Output: show the topology here", "", "::")),
+    ("no_output", candidate("Now show the topology here", "", "::")),
+    ("cut_off", candidate("Now show the topology here", "Output: a:", "Output: a:")),
+    ("echo", candidate("Now show the topology here", "Output: a", "Output: a")),
+    ("leftover_label", candidate("Now show the topology here", "a" * 400, "Output: so")),
     ("loops", candidate("Now show the topology here", "a" * 400, "It is so.")),
-    ("similar", candidate("Now show the topology here", "a", "It is so.")),
 ]
 
 
 @pytest.mark.parametrize(("reason", "task"), ORDER)
 def test_the_first_filter_in_order_decides(reason: str, task: Candidate) -> None:
-    pool = pool_of("output now show the topology here", "now show the topology here")
-    assert verdict_on(task, pool=pool).reason == reason
+    fault = fault_of(task)
+    assert fault is not None
+    assert fault.reason == reason
 
 
 def test_too_long_comes_before_blocked_words() -> None:
-    assert verdict_on(candidate("* draw " + "word " * 12)).reason == "too_long"
+    assert fault_of(candidate("* draw " + "word " * 12)) == ("too_long", "14 words")
 
 
 def test_the_reasons_are_listed_in_the_order_of_the_filters() -> None:
-    tested = [reason for reason, _ in ORDER]
-    assert [reason for reason in REASONS if reason != "too_long"] == tested
+    tested = list(dict.fromkeys(reason for reason, _ in ORDER))
+    assert [reason for reason in REASONS if reason not in BY_OTHERS | {"too_long"}] == tested
+
+
+def test_an_instruction_can_be_judged_before_it_has_an_output() -> None:
+    bare = candidate("Explain the hold timer.", "", "")
+    assert instruction_fault(bare, RULES) is None
+    assert instance_fault(bare, RULES) == ("no_output", "empty")
+
+
+def test_an_instance_is_judged_without_its_instruction() -> None:
+    assert instance_fault(candidate("* draw"), RULES) is None
+
+
+@pytest.mark.parametrize("score", [0.0, 0.5, 0.7])
+def test_a_score_up_to_the_threshold_is_not_similar(score: float) -> None:
+    assert similarity_fault(score, "seed0", RULES) is None
 
 
 def test_a_similar_instruction_names_its_neighbour() -> None:
-    verdict = verdict_on(
-        candidate("Explain the hold timer"), pool=pool_of("Compare paths", "Explain the hold timer now")
-    )
-    assert (verdict.reason, verdict.nearest, verdict.similarity) == ("similar", "seed1", 0.8889)
-    assert "seed1" in verdict.detail
-    assert not verdict.kept
+    assert similarity_fault(0.7000001, "seed1", RULES) == ("similar", "ROUGE-L 0.70 with seed1")
 
 
-def test_a_score_at_the_threshold_is_kept() -> None:
-    rules = FilterRules(min_words=1, max_words=12, rouge_threshold=0.5, blocked_words=())
-    verdict = verdict_on(candidate("a b c d"), rules, pool_of("a b x y"))
-    assert (verdict.kept, verdict.similarity, verdict.nearest) == (True, 0.5, "seed0")
-
-
-def test_similarity_looks_at_instructions_alone() -> None:
-    pool = pool_of("Compare the paths of two routes")
-    assert verdict_on(candidate("Explain the hold timer", "Compare the paths of two routes"), pool=pool).kept
-
-
-def test_judging_adds_nothing_to_the_pool() -> None:
-    pool = pool_of("Compare two paths")
-    verdict_on(candidate(), pool=pool)
-    assert len(pool) == 1
-
-
-def test_the_text_keeps_its_case() -> None:
-    task = candidate("Compare AS_PATH and RPKI states.", "AS64500 ROV", "AS_PATH is a list; RPKI is a PKI.")
-    assert verdict_on(task).candidate == task
+def test_write_a_program_is_an_instruction_like_any_other() -> None:
+    assert fault_of(candidate("Write a program that lists origins.")) is None
 
 
 def test_words_are_blocked_by_the_domain_alone() -> None:
     rules = FilterRules(min_words=4, max_words=150, rouge_threshold=0.7, blocked_words=())
-    assert verdict_on(candidate("Draw the image graph, plot a map file."), rules).kept
+    assert fault_of(candidate("Draw the image graph, plot a map file."), rules) is None
 
 
 @pytest.mark.parametrize("word", ["map", "file", "graph", "table", "program"])
@@ -180,11 +182,12 @@ def test_the_bgp_domain_does_not_block_its_own_trade(word: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=80), st.text(max_size=80), st.text(max_size=80))
-def test_any_candidate_gets_a_verdict_with_a_known_reason(instruction: str, given_input: str, output: str) -> None:
+def test_any_candidate_is_judged_by_a_known_reason_with_its_cause(
+    instruction: str, given_input: str, output: str
+) -> None:
     rules = FilterRules(min_words=1, max_words=12, rouge_threshold=0.7, blocked_words=("image",))
-    verdict = verdict_on(candidate(instruction, given_input, output), rules, pool_of("a b"))
-    assert verdict.reason in (("",) if verdict.kept else REASONS)
-    assert bool(verdict.detail) == (not verdict.kept)
+    fault = fault_of(candidate(instruction, given_input, output), rules)
+    assert fault is None or (fault.reason in REASONS and fault.detail)
 
 
 def test_every_shipped_seed_passes_the_filters_of_its_domain() -> None:
@@ -192,30 +195,26 @@ def test_every_shipped_seed_passes_the_filters_of_its_domain() -> None:
     for domain in map(load_domain, shipped_domains()):
         rules = FilterRules(4, 150, 0.7, domain.file.filters.blocked_words)
         for seed in (seed for pack in domain.packs.values() for seed in pack.seeds):
-            verdict = verdict_on(candidate(seed.instruction, seed.input, seed.output), rules)
-            found += [] if verdict.kept else [f"{verdict.reason} {verdict.detail}: {seed.instruction}"]
+            fault = fault_of(candidate(seed.instruction, seed.input, seed.output), rules)
+            found += [f"{fault}: {seed.instruction}"] if fault else []
     assert found == []
 
 
 @pytest.mark.parametrize("word", ["power point", "e-mail"])
 def test_a_blocked_term_of_two_words_blocks(word: str) -> None:
     rules = FilterRules(min_words=4, max_words=150, rouge_threshold=0.7, blocked_words=(word,))
-    assert verdict_on(candidate(f"Make a {word} for the NOC."), rules).reason == "blocked_word"
+    assert fault_of(candidate(f"Make a {word} for the NOC."), rules) == ("blocked_word", word)
 
 
 @pytest.mark.parametrize(
     "instruction", ["“Valley-free” means what here?", "¿Qué es una fuga de rutas?", "«Hold time» means what here?"]
 )
 def test_an_instruction_may_open_with_its_languages_own_marks(instruction: str) -> None:
-    assert verdict_on(candidate(instruction)).kept
+    assert fault_of(candidate(instruction)) is None
 
 
 def test_an_instruction_without_spaces_is_not_too_short() -> None:
-    assert verdict_on(candidate("请解释什么是路由泄漏以及运营商如何防止它。")).kept
-
-
-def test_the_placeholder_is_no_output() -> None:
-    assert verdict_on(candidate(output="<noinput>")).reason == "no_output"
+    assert fault_of(candidate("请解释什么是路由泄漏以及运营商如何防止它。")) is None
 
 
 @pytest.mark.parametrize("kind", ["elems", "log"])
@@ -243,9 +242,9 @@ def test_machine_made_records_are_no_loop(kind: str) -> None:
         ],
         "log": [f"2026-01-01T10:{n:02d}:00Z peer 192.0.2.1 state Established received KEEPALIVE" for n in range(30)],
     }[kind]
-    assert verdict_on(candidate(given_input="\n".join(lines))).kept
+    assert fault_of(candidate(given_input="\n".join(lines))) is None
 
 
 def test_an_output_of_bare_lines_does_not_hang_the_filters() -> None:
     with cpu_seconds(0.5):
-        verdict_on(candidate(output="a\n" + "|\n" * 50_000))
+        assert fault_of(candidate(output="a\n" + "|\n" * 50_000)) is not None

@@ -184,14 +184,23 @@ def test_text_behind_a_long_rule_is_no_separator() -> None:
 
 
 @pytest.mark.parametrize(
-    "given_input",
-    ["<noinput>", "<noinput>\n", "<NoInput>.", "noinput", "<no input>", "None", "none.", "N/A", "No input needed.", ""],
+    "wrapping", ["{}", "{}.", "<{}>", "<{}>.", "[{}]", "({}.)", "{{{}}}", "`<{}>`", '"{}"', "**({})**"]
 )
-def test_every_spelling_of_no_input_is_empty(given_input: str) -> None:
-    assert tasks_of(f"Instruction: a\nInput: {given_input}\nOutput: b") == [ParsedTask("a", "", "b")]
+@pytest.mark.parametrize(
+    "words",
+    ["noinput", "NoInput", "no_input", "None", "N/A", "No input is needed", "not applicable", "-", "—"],
+)
+def test_every_spelling_of_no_input_is_empty(words: str, wrapping: str) -> None:
+    assert tasks_of(f"Instruction: a\nInput: {wrapping.format(words)}\nOutput: b") == [ParsedTask("a", "", "b")]
 
 
-@pytest.mark.parametrize("given_input", ["none of the peers is up", "no input queue: 0", "N/A 10.0.0.0/8"])
+def test_an_input_without_anything_is_empty() -> None:
+    assert tasks_of("Instruction: a\nInput:\n\nOutput: b") == [ParsedTask("a", "", "b")]
+
+
+@pytest.mark.parametrize(
+    "given_input", ["none of the peers is up", "no input queue: 0", "N/A 10.0.0.0/8", "[none] 5", "---a", "empty"]
+)
 def test_an_input_that_only_begins_like_none_stays(given_input: str) -> None:
     assert tasks_of(f"Instruction: a\nInput: {given_input}\nOutput: b") == [ParsedTask("a", given_input, "b")]
 
@@ -330,3 +339,97 @@ def test_a_teacher_stuck_on_one_token_does_not_hang_the_parser(run: str) -> None
     text = f"{block(ONE)}\n{run * (120_000 // len(run))}x"
     with cpu_seconds(0.5):
         parse_reply(text)
+
+
+@pytest.mark.parametrize("end", [" ###", "###", "\n###", "\n\n### ", " ###\n###\n"])
+def test_a_stray_separator_at_the_end_of_an_output_is_no_part_of_it(end: str) -> None:
+    assert tasks_of(f"{block(ONE)}{end}") == [ONE]
+
+
+def test_what_stands_behind_the_end_of_a_task_is_no_part_of_it() -> None:
+    assert tasks_of(f"{block(ONE)}\n###\nA title\n{block(TWO)}\n###\n\nI hope these help!\n") == [ONE, TWO]
+
+
+def test_an_end_mark_within_a_code_block_or_an_input_stays() -> None:
+    task = ParsedTask("Explain the marks.", "first\n###\nsecond", "They are\n```\na\n###\nb\n```\ncomments.")
+    assert tasks_of(block(task)) == [task]
+
+
+@pytest.mark.parametrize("output", ["Use C#", "a#b###", "# a\n#### b", "##########"])
+def test_hashes_that_belong_to_an_output_stay(output: str) -> None:
+    task = ParsedTask("Write it.", "", output)
+    assert tasks_of(block(task)) == [task]
+
+
+REASONING = {
+    "closed": f"<think>\nI could write:\n{block(TWO)}\nNo.\n</think>\n\n",
+    "in another case": "<THINK>Hm.</THINK>",
+    "twice": "<think>Hm.</think>\n<think></think>\n",
+    "begun by the chat template": f"I could write:\n{block(TWO)}\nNo.\n</think>\n",
+    "by its long name": "<thinking>Hm.</thinking>",
+}
+
+
+@pytest.mark.parametrize("name", REASONING)
+@pytest.mark.parametrize(
+    "reply", [block(ONE), '[{"instruction": "Describe the hold timer.", "output": "It ends a silent session."}]']
+)
+def test_drafts_in_the_reasoning_are_no_tasks(name: str, reply: str) -> None:
+    assert tasks_of(REASONING[name] + reply) == [ONE]
+
+
+@pytest.mark.parametrize(("finish_reason", "fault"), [("stop", "no_task"), ("length", "cut")])
+def test_reasoning_without_an_end_leaves_nothing(finish_reason: str, fault: str) -> None:
+    reply = parse_reply(f"<think>\n{block(ONE)}\n###\n{block(TWO)}", finish_reason)
+    assert (reply.tasks, reply.faults) == ((), (fault,))
+
+
+def test_marks_of_reasoning_within_a_task_stay() -> None:
+    task = ParsedTask("Explain the marks.", "", "A model writes <think>...</think> before it answers.")
+    assert tasks_of(block(task)) == [task]
+
+
+QUOTED = ParsedTask("Name it.", "", "The hold timer.", "If the hold timer\nexpires, the session ends.")
+
+
+@pytest.mark.parametrize(
+    "label", ["Quote:", "1. Quote:", "Source quote:", "**Supporting Quote:**", "QUOTE 1:", "### Quote:\n"]
+)
+def test_a_quote_is_the_last_part_where_one_was_asked_for(label: str) -> None:
+    text = f"{block(ONE)}\n###\n{block(QUOTED)}\n{label} {QUOTED.quote}\n###\n{block(TWO)}"
+    assert parse_reply(text, quoted=True).tasks == (ONE, QUOTED, TWO)
+
+
+def test_a_quote_that_nobody_asked_for_is_part_of_the_answer() -> None:
+    task = ParsedTask("Write a letter.", "", "Dear peer,\nQuote: 5 EUR a month\nYours, AS64500")
+    assert tasks_of(block(task)) == [task]
+
+
+@pytest.mark.parametrize(
+    "text", ["Instruction: a\nQuote: b\nOutput: c", "Instruction: a\nOutput: b\nQuote: c\nQuote: d"]
+)
+def test_a_quote_in_another_place_or_twice_is_a_fault(text: str) -> None:
+    reply = parse_reply(text, quoted=True)
+    assert (reply.tasks, reply.faults) == ((), ("mixed_labels",))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(TASKS, min_size=2, max_size=4),
+    st.sampled_from(["junk", "# junk", "\x00", "-----", "42", "<x>", "}"]),
+    st.data(),
+)
+def test_a_line_of_junk_in_text_spoils_at_most_the_task_that_it_is_in(
+    tasks: list[ParsedTask], junk: str, data: st.DataObject
+) -> None:
+    blocks = [block(task) for task in tasks]
+    spoilt = data.draw(st.integers(0, len(tasks) - 1))
+    lines = blocks[spoilt].split("\n")
+    lines.insert(data.draw(st.integers(0, len(lines))), junk)
+    blocks[spoilt] = "\n".join(lines)
+    found = tasks_of("\n###\n".join(blocks))
+    assert [task for n, task in enumerate(tasks) if n != spoilt] == found[:spoilt] + found[spoilt + 1 :]
+
+
+def test_a_reply_in_text_is_counted_as_text() -> None:
+    assert parse_reply(block(ONE)).path == "text"

@@ -3,129 +3,29 @@
 import json
 import shutil
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import FakeTeacher
-from seedtune import runs
-from seedtune.config import Config
-from seedtune.domains import load_domain
-from seedtune.errors import DataError, LimitReached, RunError, TeacherError
-from seedtune.generate.stage import run_generate
-
-KEY = "sk-very-secret-0123456789"
-PRICES = {"input_per_million": 1.0, "output_per_million": 10.0, "as_of": "2026-11-01"}
-VIEWS = ("instructions.jsonl", "rejected.jsonl", "funnel.json")
-TOKENS_A_REPLY = 150  # What the fake teacher reports.
-
-
-class Brisk(FakeTeacher):
-    """Answers and ends at once: no wait of 40 ms for an acknowledgement, no sixth connection turned away."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._server.RequestHandlerClass.disable_nagle_algorithm = True
-        self._server.socket.listen(64)
-
-    def __enter__(self) -> "Brisk":
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True).start()
-        return self
-
-
-class ByIndex(Brisk):
-    """Faults and delays by the request's index: the run's seed is 0, so each request's own seed is its index."""
-
-    def __init__(self, faults: dict[int, str] | None = None, delays: dict[int, float] | None = None) -> None:
-        super().__init__()
-        self.by_index = faults or {}
-        self.delays = delays or {}
-        self.indices: list[int] = []
-
-    def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        index = int(body["seed"])
-        time.sleep(self.delays.get(index, 0.0))
-        with self.lock:
-            self.indices.append(index)
-        if index in self.by_index:
-            status = self.by_index[index]
-            return int(status), {"error": {"message": f"scripted {status}"}}
-        return super().answer(body)
-
-
-Configure = Callable[..., Config]
-
-
-@pytest.fixture
-def teacher() -> Iterator[FakeTeacher]:
-    """A fake teacher without faults."""
-    with Brisk() as server:
-        yield server
-
-
-@pytest.fixture
-def configure(tmp_path: Path, domain_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
-    """A config for the teacher at a URL; keyword arguments go into ``generate``, and some into the teacher."""
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-
-    def make(
-        url: str, goal: int = 12, concurrency: int = 4, name: str = "run", seed: int = 0, **generate: Any
-    ) -> Config:
-        teacher = {"type": "openai", "model": "fake", "base_url": url, "concurrency": concurrency, "max_retries": 0}
-        teacher |= {key: generate.pop(key) for key in ("prices", "sampling") if key in generate}
-        return Config.model_validate(
-            {
-                "name": name,
-                "seed": seed,
-                "domain": str(domain_folder),
-                "runs_dir": tmp_path / "runs",
-                "generate": {
-                    "num_instructions": goal,
-                    "seeds_per_request": 2,
-                    "tasks_per_request": 2,
-                    "teacher": teacher,
-                    **generate,
-                },
-            }
-        )
-
-    return make
-
-
-def generate(config: Config) -> Path:
-    """Do the stage; the folder of its outputs."""
-    domain = load_domain(config.domain)
-    with runs.open_run(config) as run:
-        run_generate(run, domain)
-    return config.run_dir / "generate"
-
-
-def views(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in VIEWS}
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def funnel(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "funnel.json").read_text())
-    return content
-
-
-def stage_of(config: Config) -> dict[str, Any]:
-    manifest = json.loads((config.run_dir / "manifest.json").read_text())
-    stage: dict[str, Any] = manifest["stages"]["generate"]
-    return stage
-
-
-def events(folder: Path, kind: str) -> list[dict[str, Any]]:
-    return [event for event in lines(folder / "journal.jsonl") if event["event"] == kind]
+from fake_teacher import FakeTeacher
+from generation import (
+    KEY,
+    PRICES,
+    TOKENS_A_REPLY,
+    VIEWS,
+    Brisk,
+    ByIndex,
+    Configure,
+    events,
+    funnel,
+    generate,
+    lines,
+    stage_of,
+    stopped_by,
+    views,
+)
+from seedtune.errors import ConfigError, DataError, RunError, TeacherError
 
 
 @pytest.mark.parametrize(("goal", "concurrency"), [(1, 16), (5, 1), (5, 16)])
@@ -216,11 +116,11 @@ def test_a_higher_goal_reached_in_steps_gives_the_same_bytes(configure: Configur
     assert views(generate(configure(teacher.url, 14, name="once"))) == steps
 
 
-def test_a_lower_goal_takes_the_first_without_asking(configure: Configure, teacher: FakeTeacher) -> None:
-    many = lines(generate(configure(teacher.url, 12)) / "instructions.jsonl")
-    sent = teacher.received
-    assert lines(generate(configure(teacher.url, 5)) / "instructions.jsonl") == many[:5]
-    assert teacher.received == sent
+def test_a_goal_below_what_is_there_is_refused_and_loses_nothing(configure: Configure, teacher: FakeTeacher) -> None:
+    before = views(generate(configure(teacher.url, 12)))
+    with pytest.raises(ConfigError, match=r"num_instructions is 5, but this run has 12 already.*--set name"):
+        generate(configure(teacher.url, 5))
+    assert views(configure(teacher.url).run_dir / "generate") == before
 
 
 def test_a_run_broken_off_after_any_line_ends_with_the_same_bytes(configure: Configure, teacher: FakeTeacher) -> None:
@@ -303,16 +203,10 @@ def test_a_refused_run_keeps_the_config_its_data_was_made_with(configure: Config
 
 LIMITS: dict[str, dict[str, Any]] = {
     "requests": {"max_requests": 3},
-    "tokens": {"max_tokens": 3_400},
-    "cost": {"max_cost": 0.009},
+    "tokens": {"max_tokens": 4_700},
+    "budget": {"max_cost": 0.012},
 }
 SHORT = {"max_tokens": 500}
-
-
-def stopped_by(config: Config) -> LimitReached:
-    with pytest.raises(LimitReached) as caught:
-        generate(config)
-    return caught.value
 
 
 @pytest.mark.parametrize("cause", LIMITS)
@@ -365,7 +259,7 @@ def test_exactly_as_many_requests_as_allowed_are_sent(
     assert teacher.received == 5
 
 
-@pytest.mark.parametrize("max_tokens", [3_000, 5_555])
+@pytest.mark.parametrize("max_tokens", [5_400, 7_777])
 @pytest.mark.parametrize("fault", ["", "no_usage"])
 def test_the_token_budget_is_never_passed(configure: Configure, max_tokens: int, fault: str) -> None:
     with Brisk(faults={-1: fault}) as server:
@@ -425,7 +319,7 @@ def test_a_teacher_that_writes_nonsense_stalls_the_run(configure: Configure) -> 
 def test_a_saturated_pool_stalls_the_run(configure: Configure) -> None:
     class Parrot(Brisk):
         def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-            return super().answer({**body, "messages": []})
+            return super().answer({**body, "messages": [{"role": "user", "content": "again"}]})
 
     with Parrot() as server:
         config = configure(server.url, limits={"stall_requests": 3})
@@ -447,7 +341,7 @@ def test_a_reply_without_any_task_is_counted(configure: Configure) -> None:
 
 def test_a_reply_cut_by_length_gives_no_half_task(configure: Configure) -> None:
     with Brisk(faults={-1: "length"}) as server:
-        folder = generate(configure(server.url, 4))
+        folder = generate(configure(server.url, 4, structured_output="off"))
     counts = funnel(folder)
     assert counts["broken_tasks"] == {"cut": counts["requests"]}
     assert counts["candidates"] == counts["requests"]

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedtune.config import LimitsConfig, Prices
-from seedtune.records import Message, Usage
+from seedtune.config import LimitsConfig, LocalTeacherConfig, OpenAITeacherConfig, Prices, SamplingConfig
+from seedtune.errors import ConfigError
+from seedtune.records import Decoding, Message, Request, Usage
 from seedtune.teachers import worst_case
-from seedtune.teachers.ledger import Ledger
+from seedtune.teachers.ledger import FREE, Ledger, prices_of
 
 PRICES = Prices(input_per_million=2.0, output_per_million=10.0, as_of="2026-11-01")
 
@@ -21,7 +22,13 @@ def price(used: Usage) -> float:
 
 
 def ledger(max_tokens: int | None = None, max_cost: float | None = None, prices: Prices | None = PRICES) -> Ledger:
-    return Ledger(LimitsConfig(max_tokens=max_tokens, max_cost=max_cost), prices)
+    return Ledger(LimitsConfig(max_tokens=max_tokens, max_cost=max_cost), {"teacher": prices})
+
+
+def of_two(judge: Prices | None, max_tokens: int | None = None, max_cost: float | None = None) -> Ledger:
+    """Books of a teacher and a judge."""
+    limits = LimitsConfig(max_tokens=max_tokens, max_cost=max_cost)
+    return Ledger(limits, {"teacher": PRICES, "judge": judge})
 
 
 def test_without_limits_nothing_is_blocked() -> None:
@@ -176,15 +183,95 @@ def test_no_sequence_of_requests_replies_and_losses_passes_a_limit(
         assert book.cost == pytest.approx(sum(map(price, paid)))
 
 
+def test_each_teacher_is_charged_by_its_own_prices() -> None:
+    book = of_two(Prices(input_per_million=200, output_per_million=1000, as_of="2026-11-01"))
+    book.reserve(0, usage(50, 50))
+    book.reserve(1, usage(50, 50), "judge")
+    book.settle(0, usage(10, 5))
+    book.settle(1, usage(10, 5))
+    assert book.of("teacher").cost == pytest.approx(price(usage(10, 5)))
+    assert book.of("judge").cost == pytest.approx(100 * price(usage(10, 5)))
+    assert book.cost == pytest.approx(101 * price(usage(10, 5)))
+    assert (book.of("judge").tokens, book.tokens) == (15, 30)
+
+
+def test_what_the_judge_lost_is_the_judges() -> None:
+    book = of_two(PRICES)
+    book.reserve(0, usage(50, 50), "judge")
+    book.lose(0)
+    assert (book.of("judge").lost_tokens, book.of("teacher").lost_tokens) == (100, 0)
+
+
+def test_a_limit_is_of_all_teachers_together() -> None:
+    book = of_two(PRICES, max_tokens=100)
+    book.reserve(0, usage(50, 10))
+    book.reserve(1, usage(20, 10), "judge")
+    assert [book.blocked_by(usage(5, size), who) for who in ("teacher", "judge") for size in (5, 6)] == [
+        "",
+        "tokens",
+    ] * 2
+
+
+def test_the_budget_counts_what_each_would_charge() -> None:
+    book = of_two(Prices(input_per_million=2, output_per_million=100, as_of="2026-11-01"), max_cost=1e-3)
+    assert [book.blocked_by(usage(0, 11), who) for who in ("teacher", "judge")] == ["", "cost"]
+
+
+def test_a_local_judge_costs_nothing() -> None:
+    book = of_two(prices_of(LocalTeacherConfig()), max_cost=1e-3)
+    book.settle(0, usage(10**9, 10**9), "judge")
+    assert (book.cost, book.blocked_by(usage(10**9, 10**9), "judge")) == (0.0, "")
+
+
+def test_a_judge_of_unknown_price_makes_the_cost_unknown_once_it_is_used() -> None:
+    book = of_two(prices_of(OpenAITeacherConfig(model="fake")))
+    book.settle(0, usage(5, 5))
+    assert book.cost == pytest.approx(price(usage(5, 5)))
+    book.reserve(1, usage(5, 5), "judge")
+    assert book.cost is None
+
+
+def test_an_unknown_price_cannot_be_kept_within_a_budget() -> None:
+    assert ledger(max_cost=1e9, prices=None).blocked_by(usage(1, 1)) == "cost"
+
+
+def test_two_currencies_are_refused() -> None:
+    euros = Prices(input_per_million=1, output_per_million=1, currency="EUR", as_of="2026-11-01")
+    with pytest.raises(ConfigError, match="judge EUR"):
+        of_two(euros)
+    assert of_two(FREE).cost == 0.0
+
+
+def request(*texts: str, schema: dict[str, object] | None = None, max_tokens: int | None = None) -> Request:
+    return Request(
+        index=0,
+        pack="made",
+        parents=(),
+        messages=tuple(Message(role="user", content=text) for text in texts),
+        reply_schema=schema,
+        decoding=Decoding(max_tokens=max_tokens) if max_tokens else None,
+    )
+
+
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.text(max_size=40), min_size=1, max_size=3), st.integers(1, 5000))
+@given(st.lists(st.text(max_size=40), min_size=1, max_size=3), st.integers(16, 5000))
 def test_the_worst_case_is_above_one_token_a_byte(texts: list[str], max_tokens: int) -> None:
-    messages = [Message(role="user", content=text) for text in texts]
-    worst = worst_case(messages, max_tokens)
-    assert worst.prompt_tokens > sum(len(message.content.encode()) for message in messages)
+    asked = request(*texts)
+    worst = worst_case(asked, SamplingConfig(max_tokens=max_tokens))
+    assert worst.prompt_tokens > sum(len(message.content.encode()) for message in asked.messages)
     assert (worst.completion_tokens, worst.estimated) == (max_tokens, True)
 
 
 def test_the_worst_case_counts_bytes_not_characters() -> None:
     text = "前缀泄漏" * 50
-    assert worst_case([Message(role="user", content=text)], 16).prompt_tokens >= len(text.encode())
+    assert worst_case(request(text), SamplingConfig()).prompt_tokens >= len(text.encode())
+
+
+def test_the_worst_case_counts_the_requests_own_token_limit() -> None:
+    assert worst_case(request("a", max_tokens=3), SamplingConfig(max_tokens=99)).completion_tokens == 3
+
+
+def test_the_worst_case_counts_the_schema() -> None:
+    schema = {"type": "object", "description": "ü" * 100}
+    bare, whole = (worst_case(request("a", schema=found), SamplingConfig()) for found in (None, schema))
+    assert whole.prompt_tokens - bare.prompt_tokens >= 200

@@ -12,15 +12,26 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from seedtune.config import LocalTeacherConfig, SamplingConfig
-from seedtune.records import Message, Reply, Request
+from seedtune.errors import TeacherError
+from seedtune.records import Decoding, Message, Reply, Request
 from seedtune.teachers.local import LocalTeacher
 
 PREFIX = "###\n1. Instruction:"
 
 
-def request(index: int, content: str = "Write tasks on the session of a peer.", prefix: str = "") -> Request:
+def request(
+    index: int,
+    content: str = "Write tasks on the session of a peer.",
+    prefix: str = "",
+    decoding: Decoding | None = None,
+) -> Request:
     return Request(
-        index=index, pack="made", parents=(), messages=(Message(role="user", content=content),), prefix=prefix
+        index=index,
+        pack="made",
+        parents=(),
+        messages=(Message(role="user", content=content),),
+        prefix=prefix,
+        decoding=decoding,
     )
 
 
@@ -202,10 +213,19 @@ def test_an_interrupt_ends_the_batch_with_cancelled_error(tiny_llama: Path) -> N
 
 def test_an_interrupt_stops_decoding_at_the_next_token(tiny_llama: Path) -> None:
     teacher = local_teacher(tiny_llama, max_tokens=1800, temperature=0.0)
-    teacher.interrupt()
-    with counted_forward_passes() as passes, pytest.raises(asyncio.CancelledError):
-        ask(teacher, BATCH)
-    assert len(passes) == 1
+    with counted_forward_passes() as passes:
+
+        def interrupt_at_the_tenth(*_: object) -> None:
+            if len(passes) == 10:
+                teacher.interrupt()
+
+        hook = torch.nn.modules.module.register_module_forward_hook(interrupt_at_the_tenth)
+        try:
+            with pytest.raises(asyncio.CancelledError):
+                ask(teacher, BATCH)
+        finally:
+            hook.remove()
+    assert len(passes) == 10
 
 
 def test_the_loop_stays_awake_while_the_teacher_decodes(tiny_llama: Path) -> None:
@@ -243,3 +263,56 @@ def test_the_teachers_name_is_the_models(tiny_llama: Path, greedy: LocalTeacher)
 
 def test_one_batch_is_in_flight_at_a_time(greedy: LocalTeacher) -> None:
     assert (greedy.concurrency, greedy.batch_size) == (1, 8)
+
+
+def test_requests_of_one_batch_are_decoded_each_in_its_own_way(greedy: LocalTeacher) -> None:
+    short, plain = ask(greedy, [request(0, decoding=Decoding(max_tokens=3)), request(1)])
+    assert (short.usage.completion_tokens, short.finish_reason) == (3, "length")
+    assert plain.text.startswith(short.text)
+    assert plain.usage.completion_tokens == 24
+
+
+def test_a_temperature_of_its_own_goes_before_the_teachers(sampling: LocalTeacher) -> None:
+    cold = Decoding(temperature=0)
+    assert len(set(texts(ask(sampling, [request(index, decoding=cold) for index in range(3)])))) == 1
+
+
+def test_a_penalty_keeps_tokens_from_coming_twice(greedy: LocalTeacher) -> None:
+    plain, varied = ask(greedy, [request(0), request(1, decoding=Decoding(presence_penalty=2))])
+    assert len(set(varied.text)) > len(set(plain.text))
+
+
+def test_a_reply_ends_before_its_stop_string(greedy: LocalTeacher) -> None:
+    whole = ask(greedy, [request(0)])[0].text
+    stop = whole[len(whole) // 2 :][:3]
+    reply, other = ask(greedy, [request(0, decoding=Decoding(stop=("nowhere", stop))), request(1)])
+    assert (reply.text, reply.finish_reason) == (whole.partition(stop)[0], "stop")
+    assert reply.usage.completion_tokens < 24
+    assert other.text == whole
+
+
+def test_a_stop_string_in_the_prefix_ends_nothing(greedy: LocalTeacher) -> None:
+    (reply,) = ask(greedy, [request(0, prefix=PREFIX, decoding=Decoding(stop=("Instruction:",)))])
+    assert len(reply.text) > len(PREFIX)
+
+
+def test_a_request_that_fits_the_model_passes_the_check(greedy: LocalTeacher) -> None:
+    asyncio.run(greedy.check(BATCH[2]))
+
+
+def test_a_request_beyond_the_models_window_says_by_how_much_and_what_helps(tiny_llama: Path) -> None:
+    asked = request(0, "peer " * 600)
+    over = len(prompt_ids(tiny_llama, asked)) + 1800 - 2048
+    with pytest.raises(TeacherError, match=rf"{over:,} more than the context window of 2,048.*sampling\.max_tokens"):
+        asyncio.run(local_teacher(tiny_llama, max_tokens=1800).check(asked))
+
+
+def test_a_follow_up_beyond_the_models_window_fails_alone(greedy: LocalTeacher) -> None:
+    long, short = ask(greedy, [request(0, "peer " * 3000), request(1)])
+    assert (long.finish_reason, long.usage.total) == ("error", 0)
+    assert "context window" in long.error
+    assert short.usage.completion_tokens == 24
+
+
+def test_it_gives_no_replies_by_a_schema(greedy: LocalTeacher) -> None:
+    assert not greedy.structured

@@ -155,7 +155,7 @@ def test_a_passing_fault_is_tried_again(server: Scripted) -> None:
 
 def test_without_usage_the_worst_case_is_charged(server: Scripted) -> None:
     (reply,) = ask(server.fail("no_usage"), sampling=SamplingConfig(max_tokens=99))
-    assert reply.usage == worst_case(MESSAGES, 99)
+    assert reply.usage == worst_case(request(), SamplingConfig(max_tokens=99))
     assert reply.usage.estimated
 
 
@@ -193,7 +193,7 @@ def test_broken_unicode_from_the_endpoint_can_be_written(server: Scripted) -> No
 def test_a_body_that_is_no_completion_is_an_error_reply_at_its_worst_case(server: Scripted, body: Any) -> None:
     (reply,) = ask(server.say(body=body))
     assert reply.finish_reason == "error"
-    assert reply.usage == worst_case(MESSAGES, 2048)
+    assert reply.usage == worst_case(request(), SamplingConfig())
 
 
 ODD_USAGE: dict[str, Any] = {
@@ -207,7 +207,7 @@ ODD_USAGE: dict[str, Any] = {
 @pytest.mark.parametrize("name", ODD_USAGE)
 def test_usage_that_cannot_be_read_is_charged_at_the_worst_case(server: Scripted, name: str) -> None:
     (reply,) = ask(server.say(body={**BODY, "usage": ODD_USAGE[name]}))
-    assert (reply.text, reply.usage) == ("###", worst_case(MESSAGES, 2048))
+    assert (reply.text, reply.usage) == ("###", worst_case(request(), SamplingConfig()))
 
 
 ODD_CHOICES: dict[str, Any] = {

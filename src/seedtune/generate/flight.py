@@ -1,0 +1,338 @@
+"""The requests in flight: what may leave, and what becomes of what lands.
+
+Replies are recorded as they come and judged strictly in the order of their requests. The teacher decides when an
+attempt leaves and whether to try again; before each one it asks the books that are kept here, so that what a lost reply
+may have cost is counted before more is spent.
+"""
+
+import asyncio
+import time
+from bisect import insort
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seedtune import console
+from seedtune.errors import LimitReached, TeacherError
+from seedtune.generate.journal import Journal
+from seedtune.generate.progress import Progress
+from seedtune.generate.state import State
+from seedtune.records import Reply, Request, Usage
+from seedtune.teachers import ChatTeacher, Forbidden, NotStructured
+
+_REFUSALS_IN_A_ROW = 5
+_TICK_S = 1.0
+
+
+class Flight:
+    """Keeps the teachers' account (:class:`seedtune.teachers.protocol.Account`)."""
+
+    def __init__(self, state: State, journal: Journal, teachers: Mapping[str, ChatTeacher], folder: Path) -> None:
+        self.interrupted = False
+        self._state = state
+        self._journal = journal
+        self._teachers = teachers
+        self._progress = Progress(state, teachers, folder)
+        self._tasks: dict[asyncio.Task[list[Reply]], list[Request]] = {}
+        self._landed: list[asyncio.Task[list[Reply]]] = []
+        self._news = asyncio.Event()
+        self._flying: set[int] = set()
+        """Requests in a teacher's hands."""
+        self._sent: set[int] = set()
+        """Those of them on their way to the endpoint or back."""
+        self._worst: dict[int, Usage] = {}
+        self._next = state.committed // state.block
+        self._held: list[tuple[int, list[Request]]] = []
+        """Batches drawn before, by index: there were enough, a limit held them back, or no reply came for them."""
+        self._failure: BaseException | None = None
+        self._began = time.monotonic()
+
+    async def run(self, advance: console.Advance) -> None:
+        """Until the goal, a limit, a failure of a teacher or an interruption; what is in flight then is awaited.
+
+        Raises:
+            LimitReached: a limit forbids the next request.
+            TeacherError: nothing more can be had.
+        """
+        state = self._state
+        while self._judge_next():
+            pass
+        self._take_up()
+        while True:
+            # One at a time: a pile of replies must not keep requests from leaving.
+            judged = self._judge_next()
+            if self._failure is None and state.refused >= _REFUSALS_IN_A_ROW:
+                said = state.funnel.errors.most_common(1)
+                words = f" It said: {said[0][0]}" if said else ""
+                self._failure = TeacherError(f"the teacher refused {state.refused} requests in a row.{words}")
+            blocked = self._launch()
+            if self._is_ending:
+                self._drop_unsent()
+            advance(state.accepted, self._progress.note(len(self._sent)))
+            if judged:
+                await asyncio.sleep(0)
+            elif self._tasks:
+                await self._wait()
+            else:
+                break
+            self._land()
+        self._progress.write(len(self._sent), final=True)
+        if state.funnel.is_full:
+            return
+        if self._failure is not None:
+            if isinstance(self._failure, TeacherError):
+                self._journal.append("stopped", [{"cause": "teacher", "message": str(self._failure)}], durable=True)
+            raise self._failure
+        if blocked:
+            self._journal.append("stopped", [{"cause": blocked}], durable=True)
+            raise _limit(state, blocked)
+
+    def interrupt(self) -> None:
+        """Send nothing more."""
+        self.interrupted = True
+        self._news.set()
+
+    def give_up(self) -> None:
+        """Cancel what is in flight; it may have been paid for all the same."""
+        for task in self._tasks:
+            task.cancel()
+
+    def sending(self, requests: Sequence[Request]) -> None:
+        """See :class:`seedtune.teachers.protocol.Account`, as for the three below."""
+        state = self._state
+        if self._is_ending or state.blocked_by(requests[0], self._worst_of(requests)):
+            raise Forbidden
+        mark = {"batch": True} if state.in_batches(requests[0]) else {}
+        fresh = [request for request in requests if state.requests.get(request.index) != request]
+        again = [request for request in requests if state.requests.get(request.index) == request]
+        self._journal.append("sent", [{"request": _written(request), **mark} for request in fresh])
+        self._journal.append("resent", [{"index": request.index, **mark} for request in again])
+        for request in requests:
+            state.send(request, self._worst[request.index], bool(mark))
+            self._sent.add(request.index)
+
+    def failed(self, requests: Sequence[Request], why: str, paid: bool) -> None:
+        """The attempt is over; if the run is ending, it was the last."""
+        self._journal.append("lost" if paid else "turned_away", [{"index": r.index, "why": why} for r in requests])
+        for request in requests:
+            self._state.fail(request.index, paid)
+            self._sent.discard(request.index)
+        self._news.set()
+
+    def keep(self, requests: Sequence[Request], ticket: str) -> None:
+        """Safe on the disk when this returns."""
+        indices = [request.index for request in requests]
+        self._journal.append("ticket", [{"ticket": ticket, "indices": indices}], durable=True)
+        self._state.tickets |= dict.fromkeys(indices, ticket)
+
+    def kept(self, requests: Sequence[Request]) -> str:
+        """Requests are handed over with those of the same ticket, or with others that have none."""
+        return self._state.tickets.get(requests[0].index, "")
+
+    @property
+    def _is_ending(self) -> bool:
+        return self.interrupted or self._failure is not None or self._state.funnel.is_full
+
+    def _judge_next(self) -> bool:
+        """Judge the reply whose turn it is, if it has come."""
+        index = self._state.committed
+        verdicts = self._state.judge_next()
+        if verdicts is None:
+            return False
+        lines = [verdict.model_dump(mode="json", exclude_defaults=True) for verdict in verdicts]
+        self._journal.append("committed", [{"index": index, "verdicts": lines}])
+        return True
+
+    def _take_up(self) -> None:
+        """Hand over what an earlier session left with the endpoint."""
+        groups: dict[str, list[Request]] = {}
+        for index, ticket in sorted(self._state.tickets.items()):
+            groups.setdefault(ticket, []).append(self._state.requests[index])
+        for requests in groups.values():
+            self._hand_over(requests)
+            self._sent |= {request.index for request in requests}
+
+    def _launch(self) -> str:
+        """Hand out requests while a teacher has a use for them. Returns the limit that forbids the next, if any."""
+        while not self._is_ending:
+            batch = self._next_batch()
+            if batch is None:
+                return ""
+            insort(self._held, (batch[0].index, batch))
+            if self._calls_of(self._state.asks(batch[0])) >= self._teacher_of(batch).concurrency:
+                return ""
+            requests, blocked = self._gather()
+            if requests:
+                self._hand_over(requests)
+            if blocked or not requests:
+                return blocked
+        return ""
+
+    def _gather(self) -> tuple[list[Request], str]:
+        """The requests of one call, as many as the goal asks for, and the limit that forbids more, if any."""
+        chosen: list[Request] = []
+        ahead = Usage(prompt_tokens=0, completion_tokens=0)
+        batches = 0
+        while batch := self._next_batch():
+            index = batch[0].index
+            ahead = _sum([ahead, self._worst_of(batch)])
+            other = bool(chosen) and self._state.asks(batch[0]) != self._state.asks(chosen[0])
+            first = not chosen and not self._flying
+            enough = not first and self._state.expected_before(index) >= self._state.funnel.goal
+            blocked = "" if enough or other else self._forbidden(batch[0], ahead)
+            if enough or other or blocked:
+                insort(self._held, (index, batch))
+                return chosen, blocked
+            chosen += batch
+            batches += 1
+            if batches >= self._teacher_of(batch).bulk:
+                break
+        return chosen, ""
+
+    def _forbidden(self, request: Request, worst: Usage) -> str:
+        """The limit that forbids sending requests of this worst case, the last batch from ``request`` on."""
+        limits = self._state.config.limits
+        # A batch is sent whole: what a local teacher decodes beyond the limit costs nothing more.
+        if limits.max_requests is not None and request.index >= limits.max_requests:
+            return "requests"
+        if limits.max_candidates is not None and self._state.candidates >= limits.max_candidates:
+            return "candidates"
+        if limits.max_hours is not None and time.monotonic() - self._began >= limits.max_hours * 3600:
+            return "wall_time"
+        if self._state.is_stalled:
+            return "stall"
+        return self._state.blocked_by(request, worst)
+
+    def _next_batch(self) -> list[Request] | None:
+        """The oldest batch with a request that has no reply; it is whole even where some have.
+
+        None: what the next one does depends on replies that are still to come.
+        """
+        if self._held:
+            return self._held.pop(0)[1]
+        state = self._state
+        while True:
+            indices = range(self._next * self._state.block, (self._next + 1) * self._state.block)
+            missing = [i for i in indices if not (i < state.committed or i in state.replies or i in self._flying)]
+            if missing:
+                # A block that was judged in part is drawn whole once more only where its rows are decoded together.
+                drawn = [self._draw(i) for i in indices if self._state.block > 1 or i in missing]
+                if None in drawn:
+                    return None
+                groups: dict[str, list[Request]] = {}
+                for request in drawn:
+                    if request is not None:
+                        groups.setdefault(state.asks(request), []).append(request)
+                for group in groups.values():
+                    for batch in _cut(group, self._teacher_of(group).batch_size):
+                        if any(request.index in missing for request in batch):
+                            insort(self._held, (batch[0].index, batch))
+            self._next += 1
+            if missing:
+                return self._held.pop(0)[1]
+
+    def _draw(self, index: int) -> Request | None:
+        return self._state.draw(index, {name: teacher.structured for name, teacher in self._teachers.items()})
+
+    def _worst_of(self, requests: Sequence[Request]) -> Usage:
+        for request in requests:
+            if request.index not in self._worst:
+                self._worst[request.index] = self._state.worst_case(request)
+        return _sum([self._worst[request.index] for request in requests])
+
+    def _teacher_of(self, requests: Sequence[Request]) -> ChatTeacher:
+        return self._teachers[self._state.asks(requests[0])]
+
+    def _calls_of(self, name: str) -> int:
+        return sum(self._state.asks(requests[0]) == name for requests in self._tasks.values())
+
+    def _hand_over(self, requests: list[Request]) -> None:
+        task = asyncio.create_task(self._teacher_of(requests).complete(requests, self))
+        self._tasks[task] = requests
+        self._flying |= {request.index for request in requests}
+        task.add_done_callback(self._note_landing)
+
+    def _note_landing(self, task: asyncio.Task[list[Reply]]) -> None:
+        self._landed.append(task)
+        self._news.set()
+
+    async def _wait(self) -> None:
+        """Until something lands or fails, or it is time to show progress."""
+        try:
+            async with asyncio.timeout(_TICK_S):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        self._news.clear()
+
+    def _land(self) -> None:
+        """Record what has come, all of it with one wait for the disk."""
+        landed, self._landed = self._landed, []
+        replies: list[Reply] = []
+        for task in landed:
+            requests = self._tasks.pop(task)
+            for request in requests:
+                self._flying.discard(request.index)
+                self._sent.discard(request.index)
+                self._worst.pop(request.index, None)
+            if task.cancelled():
+                continue
+            problem = task.exception()
+            if problem is None:
+                replies += task.result()
+                self._hold(requests, {reply.index for reply in task.result()})
+            elif isinstance(problem, Forbidden | NotStructured):
+                self._hold(requests, set())
+            else:
+                # What is in flight beside it is paid for: it is left to end, and nothing more is sent.
+                self._failure = self._failure or problem
+        if replies:
+            self._journal.append("reply", [{"reply": reply.model_dump(mode="json")} for reply in replies], durable=True)
+        for reply in replies:
+            self._state.receive(reply)
+
+    def _hold(self, requests: Sequence[Request], answered: set[int]) -> None:
+        """Keep the batches that lack a reply for another time; as text, where the teacher turned out to need it."""
+        teacher = self._teacher_of(requests)
+        for batch in _cut(requests, teacher.batch_size):
+            if not answered.issuperset(request.index for request in batch):
+                again = [r if teacher.structured or not r.reply_schema else self._draw(r.index) or r for r in batch]
+                insort(self._held, (batch[0].index, again))
+
+    def _drop_unsent(self) -> None:
+        """What waits for its turn, or to be sent again, will not be."""
+        for task, requests in self._tasks.items():
+            if self._sent.isdisjoint(request.index for request in requests):
+                task.cancel()
+
+
+def _cut(requests: Sequence[Request], size: int) -> list[list[Request]]:
+    return [list(requests[start : start + size]) for start in range(0, len(requests), size)]
+
+
+def _written(request: Request) -> dict[str, Any]:
+    return request.model_dump(mode="json", exclude_defaults=True)
+
+
+def _sum(usages: Sequence[Usage]) -> Usage:
+    return Usage(
+        prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+        completion_tokens=sum(usage.completion_tokens for usage in usages),
+    )
+
+
+def _limit(state: State, cause: str) -> LimitReached:
+    limits = state.config.limits
+    what = {
+        "budget": f"the next request could pass limits.max_cost = {limits.max_cost}",
+        "tokens": f"the next request could pass limits.max_tokens = {limits.max_tokens}",
+        "requests": f"limits.max_requests = {limits.max_requests} are sent",
+        "candidates": f"{state.candidates} were written (limits.max_candidates = {limits.max_candidates})",
+        "wall_time": f"limits.max_hours = {limits.max_hours} of this session are over",
+        "stall": (
+            f"the last {limits.stall_requests} requests added fewer than {limits.stall_accepted} "
+            "(limits.stall_requests, stall_accepted): see generate/rejected.jsonl"
+        ),
+    }[cause]
+    mend = "run again to go on" if cause == "wall_time" else "raise the limit to go on"
+    return LimitReached(cause, f"{cause}: {what}. {state.accepted} of {state.funnel.goal} accepted and saved; {mend}")

@@ -1,0 +1,116 @@
+"""Count what became of requests and candidates, up to the one that reached the goal.
+
+What comes behind the goal depends on how many requests were in flight, so it is in no count and no view.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from seedtune.generate.reading import Reading
+from seedtune.records import Reply, Step, Verdict
+
+PENDING = "pending"
+"""The reason of a verdict that a follow-up will decide."""
+
+_BEGINNINGS: tuple[Step, ...] = ("tasks", "instructions")
+
+
+def up_to_goal(verdicts: Iterable[Verdict], accepted: int, goal: int) -> Iterator[tuple[Verdict, int]]:
+    """The verdicts of one reply that count, each with the number of accepted instructions up to it.
+
+    Args:
+        verdicts: Of the reply, in order.
+        accepted: Instructions accepted before.
+        goal: How many are asked for. Several instances of one instruction count once.
+    """
+    last = None
+    for verdict in verdicts:
+        is_new = verdict.kept and verdict.candidate.instruction != last
+        is_last = verdict.kept and not is_new
+        if accepted >= goal and not is_last:
+            continue
+        if is_new:
+            accepted += 1
+            last = verdict.candidate.instruction
+        yield verdict, accepted
+
+
+class Funnel:
+    """The counts of a run; the same from the same replies."""
+
+    def __init__(self, goal: int, classic: bool) -> None:
+        self.goal = goal
+        self._classic = classic
+        self.accepted = 0
+        """Instructions."""
+        self.examples = 0
+        """Instances of them: the same number, but in classic mode."""
+        self.candidates = 0
+        self.requests: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._replies: Counter[str] = Counter()
+        self._tasks: Counter[str] = Counter()
+        self._rejected: Counter[str] = Counter()
+        self._rejected_instances: Counter[str] = Counter()
+        self._packs: Counter[str] = Counter()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the goal is reached."""
+        return self.accepted >= self.goal
+
+    def count(self, step: Step, reply: Reply, reading: Reading, verdicts: Sequence[Verdict]) -> None:
+        """One request, in order.
+
+        Args:
+            step: What was asked.
+            reply: What came.
+            reading: What it says.
+            verdicts: On its candidates.
+        """
+        if self.is_full:
+            return
+        self.requests[step] += 1
+        self._faults.update(reading.faults)
+        if reply.error:
+            self.errors[reply.error] += 1
+        if reading.path:
+            self._replies[reading.path] += 1
+            self._tasks[reading.path] += len(reading.candidates)
+        for verdict, accepted in up_to_goal(verdicts, self.accepted, self.goal):
+            if step in _BEGINNINGS:
+                self.candidates += 1
+            self._packs[verdict.candidate.pack] += accepted - self.accepted
+            self.accepted = accepted
+            self.examples += verdict.kept
+            self._decide(step, verdict)
+
+    def _decide(self, step: Step, verdict: Verdict) -> None:
+        if verdict.kept or verdict.reason == PENDING:
+            return
+        is_instance = self._classic and step not in _BEGINNINGS and verdict.candidate.output
+        (self._rejected_instances if is_instance else self._rejected)[verdict.reason] += 1
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``funnel.json``. ``candidates`` = ``rejected`` + ``accepted`` + ``undecided``."""
+        rejected = sum(self._rejected.values())
+        counts: dict[str, Any] = {
+            "requests": sum(self.requests.values()),
+            "requests_by_step": dict(sorted(self.requests.items())),
+            "failed_requests": dict(self.errors.most_common()),
+            "broken_tasks": dict(sorted(self._faults.items())),
+            "yield": {
+                path: {"replies": self._replies[path], "tasks": self._tasks[path]} for path in sorted(self._replies)
+            },
+            "candidates": self.candidates,
+            "rejected": dict(self._rejected.most_common()),
+            "undecided": self.candidates - rejected - self.accepted,
+            "accepted": self.accepted,
+            "examples": self.examples,
+            "accepted_by_pack": dict(sorted((pack, count) for pack, count in self._packs.items() if count)),
+        }
+        if self._rejected_instances:
+            counts["rejected_instances"] = dict(self._rejected_instances.most_common())
+        return counts
