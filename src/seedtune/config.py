@@ -130,6 +130,12 @@ class OpenAITeacherConfig(_Section):
     prices: Prices | None = None
     sampling: SamplingConfig = SamplingConfig()
 
+    @field_validator("structured_output", mode="before")
+    @classmethod
+    def _on_and_off(cls, value: object) -> object:
+        """YAML reads these words as true and false."""
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
     @property
     def addresses(self) -> tuple[str, ...]:
         """``base_url`` as a tuple; empty where none is set."""
@@ -179,7 +185,7 @@ class LimitsConfig(_Section):
     """Prompt and completion tokens together, checked before sending against the worst case."""
     max_requests: int | None = Field(default=None, gt=0)
     max_candidates: int | None = Field(default=None, gt=0)
-    """Tasks that the teacher wrote, kept or not."""
+    """Tasks that the teacher writes, kept or not. Checked before sending, against what is asked for."""
     max_hours: float | None = Field(default=None, gt=0)
     """Wall time of one session; the next one has as long again."""
     stall_requests: int | None = Field(default=50, gt=0)
@@ -253,8 +259,8 @@ class GenerateConfig(_Section):
     max_words: int = Field(default=150, ge=2)
     """Bounds of an instruction's length."""
     lookahead: int = Field(default=32, ge=1, le=4096)
-    """Where requests build on earlier ones (classic mode, the judge), they wait for those this far behind: a larger
-    number lets more be in flight, a smaller one wastes less at the end."""
+    """Where requests build on earlier ones (classic mode, the judge), they see those about this far behind: as many may
+    be in flight. At the beginning of a run it is less, so that a small run begins no more than it can end."""
     decontaminate: bool = True
     """Reject what resembles an evaluation item of the domain."""
     documents: DocumentsConfig | None = None
@@ -275,6 +281,16 @@ class GenerateConfig(_Section):
                     f"limits.max_cost needs {name}.prices {{input_per_million, output_per_million, as_of}}: "
                     "an unknown price cannot be kept within a budget"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _candidates_fit(self) -> Self:
+        most = self.limits.max_candidates
+        if most is not None and most < self.tasks_per_request:
+            raise ValueError(
+                f"limits.max_candidates is {most}, less than the tasks_per_request = {self.tasks_per_request} "
+                "that one request asks for"
+            )
         return self
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from seedtune.generate.prompting import Form, build_messages, reply_prefix
 from seedtune.generate.sampling import draw_for, draw_seeds, usable_packs
 from seedtune.generate.sequence import FollowUp
 from seedtune.generate.structured import tasks_schema
-from seedtune.records import Request, content_id
+from seedtune.records import Request, SeedTask, content_id
 
 
 class Composer:
@@ -51,6 +51,11 @@ class Composer:
         self._order: tuple[int, list[str]] = (-1, [])
 
     @property
+    def tasks_asked(self) -> int:
+        """New tasks that one request asks for."""
+        return strict.ASKED[self._config.mode] if self._config.fidelity == "strict" else self._config.tasks_per_request
+
+    @property
     def passages_digest(self) -> str:
         """Content hash of all passages; empty without documents."""
         return digest(list(self.passages.values())) if self.passages else ""
@@ -73,11 +78,17 @@ class Composer:
         return self._tasks(index, turn, pack, structured)
 
     def largest(self) -> Request:
-        """About the longest request that begins new work: with the longest seed tasks and passage of a pack."""
-        return max(
-            (self.begin(0, turn, [], structured=False) for turn in range(len(self._packs))),
-            key=lambda request: sum(len(message.content) for message in request.messages),
-        )
+        """The longest request for new work that can come: with the longest seed tasks of a pack, and passage."""
+        passage = max(self.passages.values(), key=lambda passage: len(passage.text), default=None)
+        requests: list[Request] = []
+        for turn, pack in enumerate(self._packs.values()):
+            if (self._config.mode, self._config.fidelity) != ("alpaca", "fixed"):
+                requests.append(self.begin(0, turn, [], structured=False))
+                continue
+            longest = sorted(pack.seeds, key=lambda task: len(task.prompt) + len(task.output), reverse=True)
+            seeds = longest[: self._config.seeds_per_request]
+            requests.append(self._asking(0, pack, seeds, passage if self._shows_passages(pack) else None, False))
+        return max(requests, key=lambda request: sum(len(message.content) for message in request.messages))
 
     def follow(self, index: int, work: FollowUp, structured: bool) -> Request:
         """A request about candidates that wait for it."""
@@ -95,8 +106,13 @@ class Composer:
 
     def _tasks(self, index: int, turn: int, pack: Pack, structured: bool) -> Request:
         seeds = draw_seeds(self._seed, index, pack, self._config.seeds_per_request)
+        passage = self._passage_for(turn) if self._shows_passages(pack) else None
+        return self._asking(index, pack, seeds, passage, structured)
+
+    def _asking(
+        self, index: int, pack: Pack, seeds: Sequence[SeedTask], passage: Passage | None, structured: bool
+    ) -> Request:
         tasks, form = self._config.tasks_per_request, _form(structured)
-        passage = self._passage_for(turn, pack)
         return Request(
             index=index,
             pack=pack.name,
@@ -120,11 +136,12 @@ class Composer:
             decoding=strict.DECODING["tasks"],
         )
 
-    def _passage_for(self, turn: int, pack: Pack) -> Passage | None:
-        """Each passage once, in a random order, before any comes again."""
+    def _shows_passages(self, pack: Pack) -> bool:
         documents = self._config.documents
-        if documents is None or (documents.packs is not None and pack.name not in documents.packs):
-            return None
+        return documents is not None and (documents.packs is None or pack.name in documents.packs)
+
+    def _passage_for(self, turn: int) -> Passage:
+        """Each passage once, in a random order, before any comes again."""
         lap, place = divmod(turn, len(self.passages))
         if self._order[0] != lap:
             order = list(self.passages)

@@ -188,10 +188,11 @@ class Decider:
         if request.step == "classification":
             if work is None or verdicts:
                 return ()
-            return (replace(work, step="instances", is_classification=reading.is_classification),)
+            decides = self._config.judge is None
+            return (replace(work, step="instances", is_classification=reading.is_classification, decides=decides),)
         pending = tuple(verdict for verdict in verdicts if verdict.reason == PENDING)
         if request.step == "instructions":
-            return tuple(FollowUp("classification", request.pack, (verdict,)) for verdict in pending)
+            return tuple(FollowUp("classification", request.pack, (verdict,), decides=False) for verdict in pending)
         return (FollowUp("judgement", request.pack, pending, request.source),) if pending else ()
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from seedtune import console
-from seedtune.errors import LimitReached, TeacherError
+from seedtune.errors import TeacherError
 from seedtune.generate.journal import Journal
+from seedtune.generate.limits import forbidding_limit, limit_reached
 from seedtune.generate.progress import Progress
 from seedtune.generate.state import State
 from seedtune.records import Reply, Request, Usage
@@ -85,7 +86,7 @@ class Flight:
             raise self._failure
         if blocked:
             self._journal.append("stopped", [{"cause": blocked}], durable=True)
-            raise _limit(state, blocked)
+            raise limit_reached(state, blocked, self._worst_of(self._held[0][1]))
 
     def interrupt(self) -> None:
         """Send nothing more."""
@@ -170,16 +171,18 @@ class Flight:
 
     def _gather(self) -> tuple[list[Request], str]:
         """The requests of one call, as many as the goal asks for, and the limit that forbids more, if any."""
+        state = self._state
         chosen: list[Request] = []
         ahead = Usage(prompt_tokens=0, completion_tokens=0)
         batches = 0
         while batch := self._next_batch():
             index = batch[0].index
             ahead = _sum([ahead, self._worst_of(batch)])
-            other = bool(chosen) and self._state.asks(batch[0]) != self._state.asks(chosen[0])
-            first = not chosen and not self._flying
-            enough = not first and self._state.expected_before(index) >= self._state.funnel.goal
-            blocked = "" if enough or other else self._forbidden(batch[0], ahead)
+            other = bool(chosen) and state.asks(batch[0]) != state.asks(chosen[0])
+            # Something must be under way, or the run would end here.
+            first = not chosen and not self._flying and state.committed not in state.replies
+            enough = not first and state.expected_before(index) >= state.funnel.goal
+            blocked = "" if enough or other else forbidding_limit(state, batch, ahead, time.monotonic() - self._began)
             if enough or other or blocked:
                 insort(self._held, (index, batch))
                 return chosen, blocked
@@ -188,20 +191,6 @@ class Flight:
             if batches >= self._teacher_of(batch).bulk:
                 break
         return chosen, ""
-
-    def _forbidden(self, request: Request, worst: Usage) -> str:
-        """The limit that forbids sending requests of this worst case, the last batch from ``request`` on."""
-        limits = self._state.config.limits
-        # A batch is sent whole: what a local teacher decodes beyond the limit costs nothing more.
-        if limits.max_requests is not None and request.index >= limits.max_requests:
-            return "requests"
-        if limits.max_candidates is not None and self._state.candidates >= limits.max_candidates:
-            return "candidates"
-        if limits.max_hours is not None and time.monotonic() - self._began >= limits.max_hours * 3600:
-            return "wall_time"
-        if self._state.is_stalled:
-            return "stall"
-        return self._state.blocked_by(request, worst)
 
     def _next_batch(self) -> list[Request] | None:
         """The oldest batch with a request that has no reply; it is whole even where some have.
@@ -319,20 +308,3 @@ def _sum(usages: Sequence[Usage]) -> Usage:
         prompt_tokens=sum(usage.prompt_tokens for usage in usages),
         completion_tokens=sum(usage.completion_tokens for usage in usages),
     )
-
-
-def _limit(state: State, cause: str) -> LimitReached:
-    limits = state.config.limits
-    what = {
-        "budget": f"the next request could pass limits.max_cost = {limits.max_cost}",
-        "tokens": f"the next request could pass limits.max_tokens = {limits.max_tokens}",
-        "requests": f"limits.max_requests = {limits.max_requests} are sent",
-        "candidates": f"{state.candidates} were written (limits.max_candidates = {limits.max_candidates})",
-        "wall_time": f"limits.max_hours = {limits.max_hours} of this session are over",
-        "stall": (
-            f"the last {limits.stall_requests} requests added fewer than {limits.stall_accepted} "
-            "(limits.stall_requests, stall_accepted): see generate/rejected.jsonl"
-        ),
-    }[cause]
-    mend = "run again to go on" if cause == "wall_time" else "raise the limit to go on"
-    return LimitReached(cause, f"{cause}: {what}. {state.accepted} of {state.funnel.goal} accepted and saved; {mend}")

@@ -93,6 +93,10 @@ class Funnel:
         is_instance = self._classic and step not in _BEGINNINGS and verdict.candidate.output
         (self._rejected_instances if is_instance else self._rejected)[verdict.reason] += 1
 
+    def most_rejected(self, most: int) -> list[tuple[str, int]]:
+        """The reasons that candidates were rejected for most often, and how often."""
+        return self._rejected.most_common(most)
+
     def as_json(self) -> dict[str, Any]:
         """For ``funnel.json``. ``candidates`` = ``rejected`` + ``accepted`` + ``undecided``."""
         rejected = sum(self._rejected.values())

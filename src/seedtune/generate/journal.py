@@ -26,6 +26,8 @@ from seedtune.records import cut_torn_end, json_line, read_json_lines
 
 Event = Literal["start", "sent", "resent", "turned_away", "lost", "ticket", "reply", "committed", "stopped"]
 
+MEND = "restore the file, or give the run another name (--set name=...)"
+
 
 class Journal:
     """An open journal. Use :func:`read_events` first: it repairs a torn last line."""
@@ -49,7 +51,9 @@ class Journal:
             DataError: the disk is full or the file went away. What was written before is kept.
         """
         stamp = round(time.time(), 3)
-        data = "".join(json_line({"event": event, "time": stamp, **item}) for item in items).encode()
+        lines = "".join(json_line({"event": event, "time": stamp, **item}) for item in items)
+        # An endpoint's own words may hold what UTF-8 cannot.
+        data = lines.encode("utf-8", "replace")
         end = os.fstat(self._descriptor).st_size
         try:
             # No buffer of Python's in between: after a failure it would try again, and leave half a line.
@@ -71,10 +75,15 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         DataError: a line that is not the last is broken.
     """
+    return (event for _, event in numbered_events(path))
+
+
+def numbered_events(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """As :func:`read_events`, each with the number of its line."""
     if not path.exists():
         return
     cut_torn_end(path)
     for number, event in read_json_lines(path):
         if event.get("event") not in get_args(Event):
-            raise DataError(f"{path}:{number}: not an event of a journal; restore the file or start a new run")
-        yield event
+            raise DataError(f"{path}:{number}: not an event of a journal; {MEND}")
+        yield number, event

@@ -1,15 +1,20 @@
 """Say how a run stands while it works: beside the progress bar, and in ``progress.json`` for who looks from outside."""
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from seedtune import console
+from seedtune.errors import DataError
 from seedtune.generate.state import State
 from seedtune.records import write_atomic
 from seedtune.teachers import ChatTeacher
+
+logger = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
 
@@ -22,7 +27,7 @@ class Progress:
         self._teachers = teachers
         self._path = folder / "progress.json"
         self._began = time.monotonic()
-        self._before = state.ledger.tokens, state.accepted
+        self._before = self._used, state.accepted
         self._written = 0.0
 
     def note(self, in_flight: int) -> str:
@@ -32,12 +37,15 @@ class Progress:
         parts = [
             f"{state.committed} requests",
             f"{state.accepted}/{state.candidates} candidates kept",
-            f"{ledger.tokens:,} tokens ({self._tokens_per_s:,.0f}/s)",
+            f"{self._used:,} tokens ({self._tokens_per_s:,.0f}/s)",
         ]
-        if ledger.cost is not None:
+        if ledger.lost_tokens:
+            parts.append(f"up to {ledger.lost_tokens:,} lost")
+        if state.cost is not None:
             projected = self._projected_cost
-            parts.append(f"cost {ledger.cost:.4f}" + (f" of about {projected:.4f}" if projected is not None else ""))
-        status = [teacher.status for teacher in self._teachers.values() if teacher.status]
+            parts.append(f"cost {state.cost:.4f}" + (f" of about {projected:.4f}" if projected is not None else ""))
+        # It may hold the endpoint's own words.
+        status = [console.printable(teacher.status) for teacher in self._teachers.values() if teacher.status]
         return ", ".join([*parts, f"{in_flight} in flight", *status])
 
     def write(self, in_flight: int, final: bool = False) -> None:
@@ -46,7 +54,11 @@ class Progress:
         if not final and now - self._written < _EVERY_S:
             return
         self._written = now
-        write_atomic(self._path, json.dumps(self._as_json(in_flight, final), indent=2) + "\n")
+        try:
+            write_atomic(self._path, json.dumps(self._as_json(in_flight, final), indent=2) + "\n")
+        except DataError as problem:
+            # What is in flight is worth more; where nothing can be written at all, the journal says so and ends the run.
+            logger.warning("%s", problem)
 
     def _as_json(self, in_flight: int, final: bool) -> dict[str, Any]:
         state, ledger = self._state, self._state.ledger
@@ -57,9 +69,10 @@ class Progress:
             "goal": state.funnel.goal,
             "candidates": state.candidates,
             "requests": state.committed,
-            "tokens": ledger.tokens,
+            "tokens": self._used,
+            "lost_tokens": ledger.lost_tokens,
             "tokens_per_s": round(self._tokens_per_s, 1),
-            "cost": ledger.cost,
+            "cost": state.cost,
             "projected_cost": self._projected_cost,
             "seconds_left": self._seconds_left,
             "in_flight": in_flight,
@@ -68,16 +81,21 @@ class Progress:
         }
 
     @property
+    def _used(self) -> int:
+        """Tokens of replies that came."""
+        return self._state.ledger.prompt_tokens + self._state.ledger.completion_tokens
+
+    @property
     def _elapsed_s(self) -> float:
         return max(time.monotonic() - self._began, 1e-9)
 
     @property
     def _tokens_per_s(self) -> float:
-        return (self._state.ledger.tokens - self._before[0]) / self._elapsed_s
+        return (self._used - self._before[0]) / self._elapsed_s
 
     @property
     def _projected_cost(self) -> float | None:
-        cost, accepted = self._state.ledger.cost, self._state.accepted
+        cost, accepted = self._state.cost, self._state.accepted
         return None if cost is None or not accepted else cost / accepted * self._state.funnel.goal
 
     @property

@@ -2,15 +2,20 @@
 
 Some requests build on what earlier ones brought: a classic request shows instructions that the teacher wrote before,
 a follow-up is about a candidate. So that the result does not depend on how many requests are in flight, request
-``index`` may build only on those below its *horizon*, which follows from the index alone: it lies one to two times
-``lookahead`` behind. Follow-ups take the next free index from which they can be seen, the oldest first; where none is
-to be seen, a request begins new work.
+``index`` may build only on those below its *horizon*, which follows from the index alone: it lies one to two strides
+behind, and a stride grows with the index up to ``lookahead``, so that a small run does not begin more than it can end.
+Follow-ups take the next index from which they can be seen: those that decide soonest first, of these the oldest. Where
+none is to be seen, a request begins new work.
 """
 
 from collections import deque
 from dataclasses import dataclass
 
 from seedtune.records import Step, Verdict
+
+_SOONEST_FIRST: tuple[Step, ...] = ("judgement", "instances", "classification")
+_STRIDES = 4
+"""A stride is at most this part of the way so far."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class FollowUp:
     source: str = ""
     is_classification: bool = False
     """What the step before said of the instruction."""
+    decides: bool = True
+    """No further step comes behind it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class Work:
     beginnings: int
     """Requests before it that began new work."""
     candidates: int
-    """Pending candidates in the follow-ups before it."""
+    """Pending candidates that the follow-ups before it decide."""
 
 
 class Sequence:
@@ -45,15 +52,15 @@ class Sequence:
         """Settle what may depend on what.
 
         Args:
-            lookahead: 0: each request sees all before its block, so that one block is in flight at a time.
+            lookahead: The longest stride. 0: each request sees all before its block, so one block is in flight at once.
             dependent: Whether requests build on earlier ones at all; else none ever waits.
             block: Requests that are decoded together, and so drawn together.
         """
-        self._stride = -(-lookahead // block) * block
+        self._lookahead = lookahead
         self.dependent = dependent
         """Whether requests build on earlier ones at all."""
         self._block = block
-        self._waiting: deque[tuple[int, FollowUp]] = deque()
+        self._waiting: dict[Step, deque[tuple[int, FollowUp]]] = {step: deque() for step in _SOONEST_FIRST}
         self._assigned: dict[int, Work] = {}
         self._end = Work(None, 0, 0)
         """Of the next index that is not settled."""
@@ -64,28 +71,36 @@ class Sequence:
         """Request ``index`` builds only on what requests below this one brought."""
         if not self.dependent:
             return 0
-        if not self._stride:
+        if not self._lookahead:
             return index // self._block * self._block
-        return max(0, (index // self._stride - 1) * self._stride)
+        so_far = max(1, index // _STRIDES)
+        stride = min(self._lookahead, 1 << (so_far.bit_length() - 1))
+        stride = -(-stride // self._block) * self._block
+        return max(0, (index // stride - 1) * stride)
 
     def is_known(self, index: int) -> bool:
         """Whether it is settled by now what request ``index`` does."""
         while self._known <= index and self.horizon(self._known) <= self._judged:
-            is_seen = self._waiting and self._waiting[0][0] < self.horizon(self._known)
-            follow_up = self._waiting.popleft()[1] if is_seen else None
+            follow_up = self._take(self.horizon(self._known))
             before = self._end
             self._assigned[self._known] = Work(follow_up, before.beginnings, before.candidates)
-            candidates = len(follow_up.pending) if follow_up else 0
+            candidates = len(follow_up.pending) if follow_up and follow_up.decides else 0
             self._end = Work(None, before.beginnings + (follow_up is None), before.candidates + candidates)
             self._known += 1
         return index < self._known
+
+    def _take(self, horizon: int) -> FollowUp | None:
+        for waiting in self._waiting.values():
+            if waiting and waiting[0][0] < horizon:
+                return waiting.popleft()[1]
+        return None
 
     def work(self, index: int) -> Work:
         """What a request does whose index is known, and not judged longer ago than its block."""
         return self._assigned[index]
 
     def ahead(self, index: int) -> tuple[int, int]:
-        """Beginnings, and candidates in follow-ups, from the next request to be judged to the one before ``index``.
+        """Beginnings, and candidates decided, from the next request to be judged to the one before ``index``.
 
         Both indices must be known.
         """
@@ -96,5 +111,6 @@ class Sequence:
     def judged(self, index: int, follow_ups: list[FollowUp]) -> None:
         """Request ``index``, the next in order, is judged and leaves this to be done."""
         self._assigned.pop(index - self._block, None)
-        self._waiting.extend((index, follow_up) for follow_up in follow_ups)
+        for follow_up in follow_ups:
+            self._waiting[follow_up.step].append((index, follow_up))
         self._judged = index + 1

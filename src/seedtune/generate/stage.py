@@ -39,8 +39,13 @@ _HOW_TO_REACH = {
     "transport",
     "batch_requests",
     "context_window",
+    "structured_output",
     "prices",
 }
+
+
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, ``systemctl stop`` and the like, and a terminal that went away."""
 
 
 def run_generate(run: runs.Run, domain: Domain) -> None:
@@ -79,11 +84,24 @@ def run_generate(run: runs.Run, domain: Domain) -> None:
                 except (LimitReached, TeacherError, KeyboardInterrupt, DataError) as problem:
                     stopped = problem
         outputs = write_views(folder, state.funnel)
+        _say_how_it_ended(state, outputs[0])
         if stopped is not None:
-            logger.info("generate: stopped with %d of %d accepted; all of it is saved", state.accepted, goal)
             raise stopped
         done(outputs, _spent(state))
-    logger.info("generate: %d accepted of %d candidates", goal, state.candidates)
+
+
+def _say_how_it_ended(state: State, dataset: Path) -> None:
+    spent = _spent(state)
+    used, lost = spent["prompt_tokens"] + spent["completion_tokens"], spent["lost_tokens"]
+    accepted = f"{state.accepted}" if state.funnel.is_full else f"stopped with {state.accepted} of {state.funnel.goal}"
+    parts = [
+        f"{accepted} accepted, of {state.candidates} candidates",
+        f"{state.committed} requests",
+        f"{used:,} tokens" + (f" (and up to {lost:,} of lost replies)" if lost else ""),
+    ]
+    if spent["cost"] is not None:
+        parts.append(f"cost {spent['cost']:.4f} {spent['currency']}")
+    logger.info("generate: %s: %s", ", ".join(parts), console.relative(dataset))
 
 
 def settings_of(config: Config, domain: Domain, packs: Sequence[Pack], state: State) -> dict[str, Any]:
@@ -133,7 +151,6 @@ async def _collect(state: State, journal: Journal, folder: Path) -> None:
 
     def on_interrupt() -> None:
         if flight.interrupted:
-            events.remove_signal_handler(signal.SIGINT)
             flight.give_up()
         else:
             console.complain("interrupted: waiting for the requests in flight (Ctrl-C again: give them up)")
@@ -141,7 +158,10 @@ async def _collect(state: State, journal: Journal, folder: Path) -> None:
             for teacher in teachers.values():
                 teacher.interrupt()
 
-    events.add_signal_handler(signal.SIGINT, on_interrupt)
+    # Who runs under nohup asked not to be told of a lost terminal.
+    signals = [number for number in _ENDINGS if signal.getsignal(number) != signal.SIG_IGN]
+    for number in signals:
+        events.add_signal_handler(number, on_interrupt)
     try:
         for teacher in teachers.values():
             await teacher.check(state.composer.largest())
@@ -151,7 +171,8 @@ async def _collect(state: State, journal: Journal, folder: Path) -> None:
         flight.give_up()
         for teacher in teachers.values():
             await teacher.close()
-        events.remove_signal_handler(signal.SIGINT)
+        for number in signals:
+            events.remove_signal_handler(number)
     if flight.interrupted and not state.funnel.is_full:
         journal.append("stopped", [{"cause": "interrupt"}], durable=True)
         raise KeyboardInterrupt
@@ -160,7 +181,7 @@ async def _collect(state: State, journal: Journal, folder: Path) -> None:
 def _spent(state: State) -> dict[str, Any]:
     """Requests, tokens and money of all sessions, those beyond the goal included."""
     ledger, teacher = state.ledger, state.config.teacher
-    prices = teacher.prices if isinstance(teacher, OpenAITeacherConfig) else None
+    prices = state.prices
     judge = state.teachers.get("judge")
     return {
         "teacher": _name(teacher),
@@ -169,9 +190,9 @@ def _spent(state: State) -> dict[str, Any]:
         "prompt_tokens": ledger.prompt_tokens,
         "completion_tokens": ledger.completion_tokens,
         "lost_tokens": ledger.lost_tokens,
-        "cost": ledger.cost if prices or isinstance(judge, OpenAITeacherConfig) else None,
-        "currency": prices.currency if prices else None,
-        "prices_as_of": prices.as_of if prices else None,
+        "cost": state.cost,
+        "currency": prices[0].currency if prices else None,
+        "prices_as_of": prices[0].as_of if prices else None,
     }
 
 

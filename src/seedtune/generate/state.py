@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seedtune.config import Config, LocalTeacherConfig, OpenAITeacherConfig, TeacherConfig
+from pydantic import ValidationError
+
+from seedtune.config import Config, LocalTeacherConfig, OpenAITeacherConfig, Prices, TeacherConfig
 from seedtune.domains import Domain, Pack
 from seedtune.errors import DataError, RunError
 from seedtune.generate.composing import Composer
 from seedtune.generate.deciding import Decider, Outcome
 from seedtune.generate.funnel import PENDING, Funnel
-from seedtune.generate.journal import read_events
+from seedtune.generate.journal import MEND, numbered_events
 from seedtune.generate.sequence import Sequence
-from seedtune.records import Reply, Request, Usage, Verdict
+from seedtune.records import Reply, Request, Usage, Verdict, validation_message
 from seedtune.teachers import worst_case
 from seedtune.teachers.ledger import Ledger, prices_of
 
@@ -60,7 +62,9 @@ class State:
         """Every request below this index has been judged."""
         self.refused = 0
         """Refusals in a row in this session."""
-        self._rates = _Rates(begins_with=generate.tasks_per_request * _USUAL_SHARE, decides=self._sequence.dependent)
+        asked = 1 if self._sequence.dependent else generate.tasks_per_request
+        self._rate = _Rate(asked * _USUAL_SHARE)
+        """Accepted of what a beginning brings; where follow-ups decide, of each candidate decided."""
         self._stalls = [_Recent(generate.limits.stall_requests), _Recent(generate.limits.stall_requests)]
         """What the last beginnings brought into the pool, and what the last decisions accepted."""
         self._written: list[str] = []
@@ -76,6 +80,16 @@ class State:
     def candidates(self) -> int:
         """Candidates judged, of those that count."""
         return self.funnel.candidates
+
+    @property
+    def prices(self) -> list[Prices]:
+        """Of the teachers that cost something, as far as they are known."""
+        return [t.prices for t in self.teachers.values() if isinstance(t, OpenAITeacherConfig) and t.prices is not None]
+
+    @property
+    def cost(self) -> float | None:
+        """Spent in all sessions; None where nothing has a price, or one that was used has none that is known."""
+        return self.ledger.cost if self.prices else None
 
     @property
     def items_digest(self) -> str:
@@ -122,10 +136,18 @@ class State:
         return "budget" if blocked == "cost" else blocked
 
     def expected_before(self, index: int) -> float:
-        """How many may have been accepted once every request below ``index`` is judged, at the rates so far."""
-        begun, followed = self._sequence.ahead(index)
-        is_follow_up = self._sequence.work(index).follow_up is not None
-        return self.accepted + self._rates.expected(begun, followed, only_follow_ups=is_follow_up)
+        """How many may have been accepted once every request below ``index`` is judged, at the rate so far.
+
+        Candidates whose follow-up comes at ``index`` or later are none of them: the requests up to there are needed.
+        """
+        begun, decided = self._sequence.ahead(index)
+        return self.accepted + self._rate.expected(decided if self._sequence.dependent else begun)
+
+    def candidates_with(self, request: Request) -> int:
+        """How many there will be once all up to ``request`` are judged, if each brings what it is asked for."""
+        begun, _ = self._sequence.ahead(request.index)
+        begun += self._sequence.work(request.index).follow_up is None
+        return self.candidates + begun * self.composer.tasks_asked
 
     def send(self, request: Request, worst: Usage, batch: bool) -> None:
         """An attempt is about to leave: set its worst case aside."""
@@ -180,12 +202,15 @@ class State:
         self.funnel.count(request.step, reply, outcome.reading, outcome.verdicts)
         entered = sum(verdict.kept or verdict.reason == PENDING for verdict in outcome.verdicts)
         follow_up = self._sequence.work(reply.index).follow_up
+        gained = self.accepted - before
         if follow_up is None:
             self._stalls[0].add(entered)
-            self._rates.begun(entered)
         elif not outcome.follow_ups:
-            self._stalls[1].add(self.accepted - before)
-            self._rates.decided(len(follow_up.pending), self.accepted - before)
+            self._stalls[1].add(gained)
+        if follow_up is None and not self._sequence.dependent:
+            self._rate.add(1, gained)
+        elif follow_up is not None and follow_up.decides:
+            self._rate.add(len(follow_up.pending), gained)
         if request.step == "instructions":
             pending = [verdict.candidate.instruction for verdict in outcome.verdicts if verdict.reason == PENDING]
             self._written += pending
@@ -204,61 +229,60 @@ class State:
             DataError: a line is broken or missing.
         """
         begun = False
-        for event in read_events(path):
-            if event["event"] == "start":
-                begun = True
-                _same_settings(path, event["settings"], settings)
-            elif event["event"] in ("sent", "resent"):
-                request = Request.model_validate(event["request"]) if "request" in event else None
-                request = request or self.requests.get(event["index"])
-                if request is None:
-                    raise DataError(f"{path}: the journal lacks a line before request {event['index']} was sent again")
-                self.send(request, self.worst_case(request), event.get("batch", False))
-            elif event["event"] in ("turned_away", "lost"):
-                self.fail(event["index"], paid=event["event"] == "lost")
-            elif event["event"] == "ticket":
-                self.tickets |= dict.fromkeys(event["indices"], event["ticket"])
-            elif event["event"] == "reply":
-                self.receive(Reply.model_validate(event["reply"]))
-            elif event["event"] == "committed":
-                if event["index"] != self.committed or event["index"] not in self.replies:
-                    raise DataError(f"{path}: the journal lacks a line before the verdicts on request {event['index']}")
-                self.restore(tuple(Verdict.model_validate(verdict) for verdict in event["verdicts"]))
+        for number, event in numbered_events(path):
+            if (event["event"] == "start") == begun:
+                raise DataError(f"{path}:{number}: a journal has one start, its first line; {MEND}")
+            begun = True
+            try:
+                self._take(path, event, settings)
+            except KeyError as problem:
+                raise DataError(f"{path}:{number}: {event['event']} without {problem}; {MEND}") from problem
+            except (TypeError, ValueError) as problem:
+                said = validation_message(problem) if isinstance(problem, ValidationError) else problem
+                raise DataError(f"{path}:{number}: {event['event']}: {said}; {MEND}") from problem
         self.refused = 0
         return begun
 
+    def _take(self, path: Path, event: dict[str, Any], settings: dict[str, Any]) -> None:
+        """One event of an earlier session."""
+        kind = event["event"]
+        if kind == "start":
+            _same_settings(path, event["settings"], settings)
+        elif kind in ("sent", "resent"):
+            request = Request.model_validate(event["request"]) if kind == "sent" else self._sent(event["index"])
+            self.send(request, self.worst_case(request), event.get("batch", False))
+        elif kind in ("turned_away", "lost"):
+            self.fail(event["index"], paid=kind == "lost")
+        elif kind == "ticket":
+            self.tickets |= {self._sent(index).index: event["ticket"] for index in event["indices"]}
+        elif kind == "reply":
+            self.receive(Reply.model_validate(event["reply"]))
+        elif kind == "committed":
+            if event["index"] != self.committed or event["index"] not in self.replies:
+                raise ValueError(f"verdicts on request {event['index']}, where those on {self.committed} were to come")
+            self.restore(tuple(Verdict.model_validate(verdict) for verdict in event["verdicts"]))
+
+    def _sent(self, index: int) -> Request:
+        if index not in self.requests:
+            raise ValueError(f"of request {index}, which was not sent")
+        return self.requests[index]
+
 
 @dataclass
-class _Rates:
+class _Rate:
     """What requests bring, learned while the run goes on, so that no more are sent than the goal asks for."""
 
-    begins_with: float
-    """Candidates that a beginning is expected to bring into the pool, before any did."""
-    decides: bool
-    """Whether candidates wait for a decision."""
-    _beginnings: int = 0
-    _entered: int = 0
-    _decided: int = 0
+    guess: float
+    """Taken before there is anything to learn from."""
+    _count: int = 0
     _accepted: int = 0
 
-    def begun(self, entered: int) -> None:
-        self._beginnings += 1
-        self._entered += entered
-
-    def decided(self, pending: int, accepted: int) -> None:
-        self._decided += pending
+    def add(self, count: int, accepted: int) -> None:
+        self._count += count
         self._accepted += accepted
 
-    def expected(self, beginnings: int, followed: int, only_follow_ups: bool) -> float:
-        """Accepted beyond those that are: of so many beginnings and candidates in follow-ups, and of those waiting."""
-        share = 1.0
-        if self.decides:
-            share = self._accepted / self._decided if self._decided else _USUAL_SHARE
-        if only_follow_ups:
-            return followed * share
-        rate = self._entered / self._beginnings if self._beginnings else self.begins_with
-        waiting = self._entered - self._decided if self.decides else 0
-        return (waiting + beginnings * rate) * share
+    def expected(self, count: int) -> float:
+        return count * (self._accepted / self._count if self._count else self.guess)
 
 
 class _Recent:

@@ -26,8 +26,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from seedtune.generate.classic import ParsedInstructions, one_line, shots
-from seedtune.generate.classic import pick_examples as pick_examples
+from seedtune.generate.classic import SHOWN, ParsedInstructions, one_line, shots
 from seedtune.generate.filters import Filter, FilterRules, Rejection, first_fault
 from seedtune.generate.instances import Instance, ParsedInstances, settle
 from seedtune.generate.parsing import Fault, ParsedReply, ParsedTask
@@ -38,6 +37,9 @@ SEEDS = 3
 """Seed tasks shown in a request of alpaca mode."""
 TASKS = 20
 """Where the numbers of a request of alpaca mode end."""
+
+ASKED: Mapping[Literal["classic", "alpaca"], int] = {"alpaca": TASKS - SEEDS, "classic": SHOWN}
+"""New tasks, or instructions, that one request asks for: the list of 8 goes on to its end at 16."""
 
 DECODING: Mapping[Step, Decoding] = {
     # The original names "20." twice.

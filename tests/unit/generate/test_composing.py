@@ -165,8 +165,17 @@ def test_a_follow_up_shows_its_candidate_and_names_it_as_parent(step: Any) -> No
     assert (followed.index, followed.step) == (7, step)
 
 
-def test_the_largest_request_is_no_smaller_than_the_first_of_each_pack() -> None:
-    largest = sum(len(message.content) for message in composer().largest().messages)
-    for turn in range(3):
-        request = composer().begin(0, turn, [], structured=False)
-        assert sum(len(message.content) for message in request.messages) <= largest
+def length(request: Request) -> int:
+    return sum(len(message.content) for message in request.messages)
+
+
+@pytest.mark.parametrize("mode", ["alpaca", "classic"])
+def test_no_request_is_larger_than_the_largest(mode: str, tmp_path: Path) -> None:
+    (tmp_path / "long.md").write_text("A passage of more than a few words. " * 9)
+    (tmp_path / "short.md").write_text("A passage of a few words.")
+    documents = {"documents": {"folder": tmp_path, "packs": ["live"]}} if mode == "alpaca" else {}
+    asked = composer(mode=mode, seeds_per_request=2, **documents)
+    largest = length(asked.largest())
+    sizes = [length(asked.begin(index, index, [], structured=False)) for index in range(300)]
+    assert max(sizes) <= largest
+    assert mode == "classic" or max(sizes) == largest

@@ -98,7 +98,7 @@ NOT_TRIGGERED = [
 
 BY_OTHERS = {
     "write_program",
-    *("no_quote", "quote_not_found", "similar", "near_copy", "same_meaning", "contaminated"),
+    *("no_quote", "quote_not_found", "similar", "minhash", "embedding", "contaminated"),
     *("no_instance", "judged_low", "judge_unreadable"),
 }
 

@@ -1,7 +1,10 @@
 """Classic mode, strict fidelity, documents, filters and the judge in the loop: exactly N, and the same bytes always."""
 
 import json
+import os
 import shutil
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -269,10 +272,46 @@ def test_an_evaluation_set_equal_to_the_seeds_is_refused(
     assert teacher.received == 0
 
 
-def test_the_candidates_limit_stops(configure: Configure, teacher: FakeTeacher) -> None:
-    config = configure(teacher.url, 100, concurrency=1, limits={"max_candidates": 5})
+@pytest.mark.parametrize("concurrency", [1, 16])
+@pytest.mark.parametrize("mode", ["alpaca", "classic"])
+def test_the_candidates_limit_is_never_passed(
+    configure: Configure, teacher: FakeTeacher, mode: str, concurrency: int
+) -> None:
+    config = configure(teacher.url, 100, concurrency, limits={"max_candidates": 5}, **MODES[mode])
     assert stopped_by(config).cause == "candidates"
-    assert funnel(config.run_dir / "generate")["candidates"] == 6
+    assert funnel(config.run_dir / "generate")["candidates"] == 4
+
+
+def test_a_candidates_limit_below_one_request_is_refused(configure: Configure) -> None:
+    with pytest.raises(ValueError, match="max_candidates is 1, less than the tasks_per_request = 2"):
+        configure("http://127.0.0.1:9/v1", limits={"max_candidates": 1})
+
+
+def test_off_and_on_may_be_written_as_words(configure: Configure) -> None:
+    """YAML reads them as false and true."""
+    for written, read in ((False, "off"), (True, "on"), ("auto", "auto")):
+        assert configure("http://127.0.0.1:9/v1", structured_output=written).generate.teacher.structured_output == read
+
+
+def test_a_small_run_begins_no_more_than_it_needs(configure: Configure, teacher: FakeTeacher) -> None:
+    """Ten instructions to look at must not cost what a hundred do."""
+    for name, mode in {"classic": {"mode": "classic"}, "judge": {"judge": {}}}.items():
+        counts = funnel(generate(configure(teacher.url, 10, concurrency=16, name=name, **mode)))
+        assert counts["candidates"] <= 40
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_lets_what_is_in_flight_end_and_the_run_goes_on(configure: Configure, number: int) -> None:
+    with Brisk(latency=0.1) as server:
+        config = configure(server.url, 40)
+        threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+        with pytest.raises(KeyboardInterrupt):
+            generate(config)
+        folder = config.run_dir / "generate"
+        assert len(events(folder, "reply")) == server.received > 0
+        assert events(folder, "stopped")[-1]["cause"] == "interrupt"
+        assert len(lines(generate(config) / "instructions.jsonl")) == 40
+    assert set(server.served.values()) == {1}
 
 
 def test_the_wall_time_limit_stops_a_session_and_the_next_one_goes_on(configure: Configure) -> None:

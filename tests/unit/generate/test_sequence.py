@@ -1,12 +1,14 @@
 """Which work an index stands for: the same however far the run has come, and nothing is lost or done twice."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seedtune.generate.funnel import PENDING
 from seedtune.generate.sequence import FollowUp, Sequence
-from seedtune.records import Candidate, Verdict
+from seedtune.records import Candidate, Step, Verdict
 
 
 def follow_up(name: str, candidates: int = 1) -> FollowUp:
@@ -50,16 +52,29 @@ def test_every_follow_up_is_done_once_and_the_oldest_first(brings: list[int], lo
     assert done == [f"{index}.{n}" for index in begun if index < len(brings) for n in range(brings[index])]
 
 
-def test_a_request_builds_on_nothing_within_its_lookahead() -> None:
+def test_a_request_builds_on_nothing_within_its_stride() -> None:
     sequence = Sequence(8, dependent=True)
-    for index in range(200):
-        assert 8 <= index - sequence.horizon(index) < 16 or sequence.horizon(index) == 0
+    for index in range(32, 200):
+        assert 8 <= index - sequence.horizon(index) < 16
 
 
-def test_with_lookahead_many_requests_are_known_before_any_reply() -> None:
-    sequence = Sequence(8, dependent=True)
-    assert sequence.is_known(15)
-    assert not sequence.is_known(16)
+def test_a_young_run_looks_less_far_ahead() -> None:
+    """Else a run that wants twelve instructions would begin two strides of work before it ends any."""
+    sequence = Sequence(64, dependent=True)
+    for index in range(2, 600):
+        assert 1 <= index - sequence.horizon(index) <= max(2, index / 2)
+
+
+def test_what_decides_soonest_comes_first() -> None:
+    sequence = Sequence(1, dependent=True)
+    steps: list[Step] = ["classification", "judgement", "instances"]
+    left = [replace(follow_up(step), step=step) for step in steps]
+    done: list[str] = []
+    for index in range(5):
+        assert sequence.is_known(index)
+        done.append(name_of(sequence.work(index).follow_up))
+        sequence.judged(index, left if index == 0 else [])
+    assert done == ["new", "new", "judgement", "instances", "classification"]
 
 
 def test_without_lookahead_requests_wait_for_each_other() -> None:
@@ -84,11 +99,21 @@ def test_the_next_block_is_known_once_all_before_it_is_judged(block: int) -> Non
 
 
 def test_what_is_ahead_is_counted() -> None:
-    sequence = Sequence(2, dependent=True)
-    sequence.is_known(3)
-    sequence.judged(0, [follow_up("0.0", candidates=3)])
-    sequence.judged(1, [])
-    assert sequence.is_known(5)
-    assert name_of(sequence.work(4).follow_up) == "0.0"
-    assert sequence.ahead(5) == (2, 3)
-    assert sequence.ahead(2) == (0, 0)
+    sequence = Sequence(1, dependent=True)
+    for index in range(3):
+        assert sequence.is_known(index)
+        sequence.judged(index, [follow_up("a", candidates=3)] if index == 0 else [])
+    assert sequence.is_known(4)
+    assert sequence.ahead(3) == (0, 0)
+    assert sequence.ahead(4) == (1, 0)
+    assert sequence.is_known(3)
+
+
+def test_candidates_in_follow_ups_ahead_are_counted() -> None:
+    sequence = Sequence(1, dependent=True)
+    for index in range(2):
+        assert sequence.is_known(index)
+        sequence.judged(index, [follow_up("a", candidates=3)] if index == 0 else [])
+    assert sequence.is_known(3)
+    assert name_of(sequence.work(2).follow_up) == "a"
+    assert sequence.ahead(3) == (0, 3)
