@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
 
@@ -122,6 +122,48 @@ def evaluate(config: ConfigPath = None, /, *, set_: Overrides = None) -> int:
 
 
 @app.command
+def check(
+    config: ConfigPath = None, /, *, set_: Overrides = None, as_json: Annotated[bool, Parameter(name="--json")] = False
+) -> int:
+    """Check what training would read: schema, repeats, leaks, lengths, template; without the model's weights.
+
+    Parameters
+    ----------
+    as_json
+        Print JSON for another program: findings, counts, lengths and an example.
+    """
+    from seedtune.train.check import check_config, show_check
+
+    return show_check(check_config(_load(config, set_)), as_json=as_json)
+
+
+@app.command
+def plan(
+    config: ConfigPath = None,
+    /,
+    *,
+    gpu: str | None = None,
+    gpus: int | None = None,
+    set_: Overrides = None,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Estimate what training takes: steps, tokens, memory, time; and what to change if it does not fit.
+
+    Parameters
+    ----------
+    gpu
+        A GPU by name, such as h100, a100-40, l40s, 4090 or t4, or 'cpu'; without it, what this machine has.
+    gpus
+        How many of them.
+    as_json
+        Print JSON for another program.
+    """
+    from seedtune.train.plan import plan_training, show_plan
+
+    return show_plan(plan_training(_load(config, set_), gpu, gpus), as_json=as_json)
+
+
+@app.command
 def report(run_folder: Path, /) -> int:
     """Write report.html again from a run folder's files."""
     from seedtune import console, runs
@@ -129,6 +171,87 @@ def report(run_folder: Path, /) -> int:
 
     console.say(f"report: {console.relative(write_report(runs.read_run(run_folder)))}")
     return 0
+
+
+@app.command
+def card(run_folder: Path, /) -> int:
+    """Write the card of a run's dataset again: generate/README.md, its pictures, and card.html."""
+    from seedtune import console, runs
+    from seedtune.domains import load_domain
+    from seedtune.publish import write_dataset_card
+
+    found = runs.read_run(run_folder)
+    console.say(f"card: {console.relative(write_dataset_card(found, load_domain(found.config.domain)))}")
+    return 0
+
+
+@app.command
+def export(
+    run_folder: Path,
+    /,
+    *,
+    to: Literal["messages", "alpaca", "sharegpt", "parquet"],
+    out: Path | None = None,
+    with_seeds: bool = False,
+) -> int:
+    """Write a run's dataset in the format of another tool.
+
+    Parameters
+    ----------
+    to
+        messages (TRL, Axolotl, OpenAI), sharegpt (LLaMA-Factory, Unsloth), alpaca (one JSON list), or parquet.
+    out
+        The file; by default in the run folder, below export.
+    with_seeds
+        Put the seed tasks first.
+    """
+    from seedtune import console, runs
+    from seedtune.domains import load_domain
+    from seedtune.publish.formats import export as write
+
+    found = runs.read_run(run_folder)
+    path = write(found, load_domain(found.config.domain), to, out, with_seeds)
+    console.say(f"{to}: {console.relative(path)}")
+    return 0
+
+
+@app.command
+def push(
+    run_folder: Path,
+    /,
+    *,
+    dataset: bool = False,
+    merged: bool = False,
+    repo: str | None = None,
+    base_model: str | None = None,
+    public: bool = False,
+    yes: bool = False,
+) -> int:
+    """Upload a run's adapter or dataset to the Hugging Face hub; without --yes, only show what would be uploaded.
+
+    Parameters
+    ----------
+    dataset
+        The dataset, instead of the adapter.
+    merged
+        The adapter merged into its base model, a whole model, instead of the adapter.
+    repo
+        owner/name; by default the run's name, below the owner of the token.
+    base_model
+        Hub id of the base model, where it was trained from a local folder.
+    public
+        For everyone to see. A repository is private otherwise.
+    yes
+        Do it.
+    """
+    from seedtune import runs
+    from seedtune.errors import ConfigError
+    from seedtune.publish.push import Options
+    from seedtune.publish.push import push as upload
+
+    if dataset and merged:
+        raise ConfigError("--dataset and --merged: give one of them")
+    return upload(runs.read_run(run_folder), Options(dataset, merged, repo, base_model, public, yes))
 
 
 @app.command

@@ -10,6 +10,7 @@ SeedtuneError
 ├── TrainingError    (RuntimeError)      fine-tuning cannot start or go on                         exit 1
 ├── SandboxError     (RuntimeError)      this machine cannot run a program apart from itself       exit 1
 ├── EvaluationError  (RuntimeError)      an evaluation cannot start or go on                       exit 1
+├── PublishError     (RuntimeError)      the hub cannot be reached or refuses                   exit 1
 └── RunError         (RuntimeError)      a run folder is in use, or belongs to another config      exit 1
 
 A message says what is wrong, where (``seeds.jsonl:17``, a record id) and what to do about it.
@@ -68,6 +69,10 @@ class SandboxError(SeedtuneError, RuntimeError):
 
 class EvaluationError(SeedtuneError, RuntimeError):
     """An evaluation cannot start or go on."""
+
+
+class PublishError(SeedtuneError, RuntimeError):
+    """The hub cannot be reached, refuses, or holds something else under that name."""
 
 
 class RunError(SeedtuneError, RuntimeError):

@@ -1,0 +1,255 @@
+"""The dataset card: ``generate/README.md`` in the hub's format, its pictures, and ``generate/card.html``.
+
+Everything in it is counted from the run's files. Text of a model or an endpoint stands in fences and code spans only,
+so that a task cannot put a link, a picture or HTML into the card. Addresses and folders of the run stay out of it.
+"""
+
+import json
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from seedtune import __version__, console, models, runs
+from seedtune.config import Config, JudgeConfig, LocalTeacherConfig, OpenAITeacherConfig
+from seedtune.domains import Domain
+from seedtune.errors import DataError
+from seedtune.generate.judging import Agreement, agreement
+from seedtune.publish import pictures
+from seedtune.publish.statistics import PARTS, DatasetStatistics, Histogram, count
+from seedtune.records import content_id, read_json_lines, write_atomic
+
+CARD, PAGE, DATA = "README.md", "card.html", "instructions.jsonl"
+PICTURES = ("verbs.svg", "lengths.svg", "similarity.svg")
+HUB_ID = "PATH_OR_HUB_ID_OF_THIS_DATASET"
+"""Stands in the card until it is pushed."""
+
+_SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
+_LICENCES = {
+    *("apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"),
+    *("cc-by-nd-4.0", "cc-by-3.0", "cc-by-sa-3.0", "odc-by", "odbl", "pddl", "gpl-3.0", "lgpl-3.0", "unlicense"),
+}
+"""Those of the hub's identifiers that suit a dataset."""
+
+
+def write_dataset_card(run: runs.Run, domain: Domain) -> Path:
+    """Write the card, its pictures and the page.
+
+    Args:
+        run: The run; ``generate/instructions.jsonl`` and ``generate/funnel.json`` are read.
+        domain: The domain that it was generated for.
+
+    Returns:
+        The path of ``README.md``.
+
+    Raises:
+        DataError: nothing is generated yet, or a file is broken.
+    """
+    folder = run.path / "generate"
+    if not (folder / DATA).is_file() or not (folder / "funnel.json").is_file():
+        raise DataError(f"{folder}: nothing is generated yet: run 'seedtune generate' first")
+    statistics = count((line for _, line in read_json_lines(folder / DATA)), run.config.seed)
+    drawn = _draw(statistics)
+    for name, picture in drawn.items():
+        if picture:
+            write_atomic(folder / name, str(picture) + "\n")
+        else:
+            (folder / name).unlink(missing_ok=True)
+    facts = {**_facts(run, domain, statistics), "drawn": drawn}
+    matter = yaml.safe_dump(front_matter(domain, statistics), sort_keys=False, allow_unicode=True)
+    write_atomic(folder / CARD, f"---\n{matter}---\n\n{_render('dataset_card.md.j2', facts, markdown=True)}")
+    write_atomic(folder / PAGE, _render("dataset_card.html.j2", facts, markdown=False))
+    return folder / CARD
+
+
+def front_matter(domain: Domain, statistics: DatasetStatistics) -> dict[str, Any]:
+    """The card's YAML: licence, language where it was recognised, size, tags, and where the rows are."""
+    name = domain.file.licence.casefold().replace(" ", "-")
+    if name in _LICENCES:
+        licence = {"license": name}
+    elif name:
+        licence = {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", name).strip("-")}
+    else:
+        licence = {"license": "unknown"}
+    size = next((label for top, label in _SIZES.items() if statistics.rows < top), "n>10M")
+    return {
+        "pretty_name": f"Instructions on {domain.file.title}",
+        **licence,
+        **({"language": [statistics.language]} if statistics.language else {}),
+        "size_categories": [size],
+        "task_categories": ["text-generation"],
+        "tags": ["synthetic", "self-instruct", "instruction-tuning", "seedtune", domain.name],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": DATA}]}],
+    }
+
+
+def _draw(statistics: DatasetStatistics) -> dict[str, Markup]:
+    lengths = [
+        pictures.Panel(f"{part}, in words", Histogram.of_words(statistics.words[part]), open_ended=True)
+        for part in PARTS
+        if statistics.words[part]
+    ]
+    similarity = [
+        pictures.Panel("ROUGE-L F with the nearest task", statistics.similarity.histogram),
+        pictures.Panel("mean ROUGE-L F with all tasks", statistics.mean_similarity.histogram),
+    ]
+    drawn = (
+        pictures.sunburst(pictures.wedges(statistics.roots)),
+        pictures.histograms(lengths),
+        pictures.histograms(similarity),
+    )
+    return dict(zip(PICTURES, drawn, strict=True))
+
+
+def _facts(run: runs.Run, domain: Domain, statistics: DatasetStatistics) -> dict[str, Any]:
+    """What both templates show."""
+    config, folder = run.config, run.path / "generate"
+    packs = domain.select_packs(config.generate.packs)
+    funnel, spent = _read_object(folder / "funnel.json"), run.stage("generate").get("numbers", {})
+    guarded = sum(len(suite.items) for suite in domain.suites.values())
+    return {
+        "name": config.name,
+        "title": domain.file.title,
+        "domain": domain.name,
+        "licence": domain.file.licence,
+        "content": domain.content_id(packs),
+        "packs": {pack.name: len(pack.seeds) for pack in packs},
+        "funnel": funnel,
+        "steps": _funnel_rows(funnel),
+        "statistics": statistics,
+        "shown": sum(wedge.total for wedge in pictures.wedges(statistics.roots)),
+        "settings": _settings(config),
+        "teacher": _public_teacher(config.generate.teacher),
+        "spent": spent,
+        "cost": _cost(spent, isinstance(config.generate.teacher, LocalTeacherConfig)),
+        "contaminated": sum(funnel.get(key, {}).get("contaminated", 0) for key in ("rejected", "rejected_instances")),
+        "guarded": guarded if config.generate.decontaminate else 0,
+        "documents": config.generate.documents is not None,
+        "judge": _judge(folder, config.generate.judge, config, statistics),
+        "version": run.manifest.get("versions", {}).get("seedtune", __version__),
+        "seed": config.seed,
+        "hub_id": HUB_ID,
+    }
+
+
+def _funnel_rows(funnel: dict[str, Any]) -> list[tuple[str, int, str]]:
+    """What came in, what was lost and what stayed: words, count, and its kind (``in``, ``lost``, ``kept``)."""
+    rows = [("requests to the teacher", funnel["requests"], "in")]
+    if failed := sum(funnel["failed_requests"].values()):
+        rows.append(("of them failed", failed, "lost"))
+    rows += [(f"not whole: {fault}", n, "lost") for fault, n in funnel["broken_tasks"].items()]
+    rows.append(("candidates", funnel["candidates"], "in"))
+    rows += [(f"rejected: {reason}", n, "lost") for reason, n in funnel["rejected"].items()]
+    if undecided := funnel.get("undecided"):
+        rows.append(("never decided", undecided, "lost"))
+    rows.append(("accepted instructions", funnel["accepted"], "kept"))
+    rows += [(f"rejected instances: {reason}", n, "lost") for reason, n in funnel.get("rejected_instances", {}).items()]
+    if funnel.get("examples", funnel["accepted"]) != funnel["accepted"]:
+        rows.append(("examples (instances of them)", funnel["examples"], "kept"))
+    return rows
+
+
+def _settings(config: Config) -> dict[str, str]:
+    """What shaped the data, without addresses and folders."""
+    generate = config.generate
+    sampling = generate.teacher.sampling
+    decoding = f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, at most {sampling.max_tokens} tokens"
+    settings = {
+        "method": f"Self-Instruct, {generate.mode} mode ({generate.fidelity})",
+        "shown in each request": f"{generate.seeds_per_request} seed tasks",
+        "asked for in each request": f"{generate.tasks_per_request} tasks",
+        "decoding": decoding,
+        "length of an instruction": f"{generate.min_words} to {generate.max_words} words",
+        "rejected as a duplicate": f"ROUGE-L F above {generate.rouge_threshold:g} with any other instruction",
+    }
+    if generate.minhash is not None:
+        settings["near-duplicates of whole tasks"] = f"MinHash, Jaccard above {generate.minhash.threshold:g}"
+    if generate.embedding is not None:
+        settings["the same in other words"] = f"embeddings, cosine above {generate.embedding.threshold:g}"
+    return settings
+
+
+def _public_teacher(teacher: LocalTeacherConfig | OpenAITeacherConfig) -> str:
+    return models.public_name(teacher.model) if isinstance(teacher, LocalTeacherConfig) else teacher.model
+
+
+def _cost(spent: dict[str, Any], local: bool) -> str:
+    if (cost := spent.get("cost")) is not None:
+        amount = f"{cost:,.2f}" if cost >= 1 else f"{cost:.4f}"
+        return f"{amount} {spent['currency']}, at the prices of {spent['prices_as_of']}"
+    return "none: the teacher ran on the maker's machine" if local else "unknown: no prices were given"
+
+
+def _judge(
+    folder: Path, judge: JudgeConfig | None, config: Config, statistics: DatasetStatistics
+) -> dict[str, Any] | None:
+    """Who judged, the scores of what was kept, and how far people who reviewed it agree."""
+    if judge is None:
+        return None
+    return {
+        "model": _public_teacher(judge.teacher or config.generate.teacher),
+        "is_teacher": judge.teacher is None,
+        "min_score": judge.min_score,
+        "scores": dict(sorted(statistics.judge.items())),
+        "agreement": _agreement(folder, judge.min_score),
+    }
+
+
+def _agreement(folder: Path, min_score: int) -> Agreement | None:
+    """Judge and people on the tasks that both decided about; None where there are none."""
+    review = folder / "review.jsonl"
+    if not review.is_file():
+        return None
+    # The last word on a task counts.
+    decided = {line["id"]: line["decision"] == "accept" for _, line in read_json_lines(review)}
+    scores: dict[str, float] = {}
+    for _, line in read_json_lines(folder / DATA):
+        if line["id"] in decided and "judge" in line.get("scores", {}):
+            scores[line["id"]] = line["scores"]["judge"]
+    rejected = folder / "rejected.jsonl"
+    for _, line in read_json_lines(rejected) if rejected.is_file() else ():
+        task = line["candidate"]
+        identity = content_id(task["instruction"], task["input"], task["output"])
+        if identity in decided and "judge" in line.get("scores", {}):
+            scores.setdefault(identity, line["scores"]["judge"])
+    pairs = [(score >= min_score, decided[identity]) for identity, score in sorted(scores.items())]
+    return agreement(pairs) if pairs else None
+
+
+def _render(template: str, facts: dict[str, Any], markdown: bool) -> str:
+    environment = Environment(
+        undefined=StrictUndefined,
+        autoescape=not markdown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"printable": console.printable, "fence": fence, "code": code_span, "number": "{:,}".format}
+    text = resources.files("seedtune.publish").joinpath(template).read_text(encoding="utf-8")
+    return environment.from_string(text).render(facts)
+
+
+def fence(text: str) -> str:
+    """A Markdown code block that ``text`` cannot close."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    bar = "`" * max(3, longest + 1)
+    return f"{bar}text\n{console.printable(text)}\n{bar}"
+
+
+def code_span(text: str) -> str:
+    """``text`` as Markdown code within a line, a table's cell included."""
+    line = " ".join(console.printable(text).split()).replace("|", "\\|")
+    bar = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
+    gap = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{bar}{gap}{line}{gap}{bar}"
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{path}: cannot be read ({problem}); run 'seedtune generate' again") from problem
