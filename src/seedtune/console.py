@@ -10,7 +10,7 @@ import sys
 import time
 import unicodedata
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -103,6 +103,18 @@ def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         table.add_row(*(_plain(cell) for cell in row))
     _out.print(table)
+
+
+def say_tokens(spans: Iterable[tuple[str, bool]]) -> None:
+    """Tokens of a training row on standard output: those that are trained on (True) green and in brackets, others dim.
+
+    Line ends are shown as ``↵``, other control characters as escapes.
+    """
+    shown = Text()
+    for text, trained in spans:
+        plain = printable(text).replace("\t", "\\t").replace("\n", "↵\n")
+        shown.append(f"⟦{plain}⟧" if trained else plain, "green" if trained else "dim")
+    _out.print(shown)
 
 
 class Advance(Protocol):

@@ -1,0 +1,216 @@
+"""What training would read, with its place in the files, and the faults that need no tokenizer to be seen."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import ConfigDict, ValidationError
+
+from seedtune.config import Config
+from seedtune.domains import Domain
+from seedtune.domains.contamination import ItemGuard
+from seedtune.records import SeedTask, Task, read_json_lines, validation_message
+from seedtune.similarity import RougeIndex
+from seedtune.train.dataset import Example, split_examples
+
+T = TypeVar("T", bound=Task)
+
+NEAR = 0.8
+"""ROUGE-L F above which a held-out prompt counts as one that is trained on."""
+PAIRS = 20_000_000
+"""So many pairs of prompts are compared by ROUGE-L, in some seconds; beyond it only a part of the held-out ones."""
+PLACES = 5
+"""So many places are named in a finding."""
+
+_MISSING = frozenset({"nan", "none", "null", "n/a", "<na>"})
+_ODD: dict[str, re.Pattern[str]] = {
+    "control characters": re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"),
+    "U+FFFD, the mark of text decoded wrongly": re.compile("\ufffd"),
+    "a byte order mark or bidirectional overrides": re.compile("[\ufeff\u202a-\u202e\u2066-\u2069]"),
+    "carriage returns (line ends of Windows)": re.compile(r"\r"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of fault."""
+
+    level: Literal["error", "warning"]
+    """An error stops training."""
+    check: str
+    """Name of the check that found it."""
+    message: str
+    places: tuple[str, ...] = ()
+    """``file:line`` of the first :data:`PLACES`."""
+    count: int = 1
+    """How many there are."""
+
+    def __str__(self) -> str:
+        more = ", ..." if self.count > len(self.places) else ""
+        return f"{self.check}: {self.message}" + (f" ({', '.join(self.places)}{more})" if self.places else "")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Examples without repeats, in the order in which training takes them."""
+
+    examples: tuple[Example, ...]
+    places: Mapping[str, str]
+    """``file:line`` of an example, by its task's id."""
+
+    @classmethod
+    def of(cls, examples: Iterable[Example]) -> "Corpus":
+        """Examples whose lines are not known: they are named by pack and id."""
+        kept = tuple(examples)
+        places = {example.task.id: f"{example.pack} {example.task.id}" for example in kept}
+        return cls(kept, places)
+
+    def place(self, example: Example) -> str:
+        """Where an example stands."""
+        return self.places[example.task.id]
+
+    def finding(
+        self, level: Literal["error", "warning"], check: str, message: str, examples: Sequence[Example]
+    ) -> Iterator[Finding]:
+        """One finding for all these examples; none where there are none. ``{}`` in the message is their number."""
+        if examples:
+            places = tuple(self.place(example) for example in examples[:PLACES])
+            yield Finding(level, check, message.format(f"{len(examples):,}"), places, len(examples))
+
+
+class _Generated(Task):
+    model_config = ConfigDict(extra="ignore")
+
+    pack: str
+
+
+def generated_file(config: Config) -> Path | None:
+    """The run's generated instructions; None where there are none yet."""
+    path = config.run_dir / "generate" / "instructions.jsonl"
+    return path if path.is_file() else None
+
+
+def read_corpus(config: Config, domain: Domain) -> tuple[Corpus, list[Finding]]:
+    """Read what training would read; lines that it would refuse become findings.
+
+    Raises:
+        DataError: a file is missing, or is no JSON Lines.
+    """
+    entries: list[tuple[str, Example]] = []
+    findings: list[Finding] = []
+    if config.train.include_seeds:
+        for pack in domain.select_packs(config.generate.packs):
+            seeds = zip(pack.lines, pack.seeds, strict=True)
+            entries += [(f"{pack.seeds_path.name}:{line}", Example(seed, "seed", pack.name)) for line, seed in seeds]
+    generated = generated_file(config)
+    if generated is not None:
+        read, faults = _read(generated, _Generated, lambda task: Example(task, "generated", task.pack))
+        entries, findings = entries + read, findings + faults
+    for path in config.train.data:
+        read, faults = _read(path, SeedTask, lambda task, pack=path.stem: Example(task, "data", pack))
+        entries, findings = entries + read, findings + faults
+    unique: dict[str, tuple[str, Example]] = {}
+    repeats: list[str] = []
+    for place, example in entries:
+        first, _ = unique.setdefault(example.task.id, (place, example))
+        if first != place:
+            repeats.append(f"{place} = {first}")
+    if repeats:
+        message = f"{len(repeats):,} rows stand in the data before; each is trained on once"
+        findings.append(Finding("warning", "duplicates", message, tuple(repeats[:PLACES]), len(repeats)))
+    examples = tuple(example for _, example in unique.values())
+    return Corpus(examples, {key: place for key, (place, _) in unique.items()}), findings
+
+
+def _read(
+    path: Path, kind: type[T], example: Callable[[T], Example]
+) -> tuple[list[tuple[str, Example]], list[Finding]]:
+    entries: list[tuple[str, Example]] = []
+    faults: dict[str, list[str]] = defaultdict(list)
+    for number, value in read_json_lines(path):
+        place = f"{path.name}:{number}"
+        try:
+            entries.append((place, example(kind.model_validate(value))))
+        except ValidationError as problem:
+            faults[_explained(problem, value)].append(place)
+    return entries, [
+        Finding("error", "schema", fault, tuple(places[:PLACES]), len(places)) for fault, places in faults.items()
+    ]
+
+
+def _explained(problem: ValidationError, value: dict[str, Any]) -> str:
+    nan = [key for key, cell in value.items() if isinstance(cell, float) and math.isnan(cell)]
+    if nan:
+        return (
+            f"{', '.join(nan)}: NaN, an empty cell of a table, where text is expected; write the text or drop the row"
+        )
+    return validation_message(problem)
+
+
+def check_texts(config: Config, domain: Domain, corpus: Corpus) -> Iterator[Finding]:
+    """Everything that can be said of the examples without a tokenizer."""
+    yield from _answers_that_are_none(corpus)
+    yield from _contradictions(corpus)
+    yield from _odd_characters(corpus)
+    yield from _held_out_again(config, corpus)
+    yield from _contamination(config, domain, corpus)
+
+
+def _answers_that_are_none(corpus: Corpus) -> Iterator[Finding]:
+    bare = [example for example in corpus.examples if example.task.output.strip().casefold() in _MISSING]
+    message = "{} answers are nothing but 'nan', 'none' or 'null': was an empty cell turned into text?"
+    yield from corpus.finding("warning", "missing", message, bare)
+
+
+def _contradictions(corpus: Corpus) -> Iterator[Finding]:
+    answers: dict[str, list[Example]] = defaultdict(list)
+    for example in corpus.examples:
+        answers[_plain(example.task.prompt)].append(example)
+    repeated = [example for group in answers.values() for example in group[1:]]
+    yield from corpus.finding(
+        "warning", "duplicates", "{} rows ask what another row asks, and answer otherwise", repeated
+    )
+
+
+def _odd_characters(corpus: Corpus) -> Iterator[Finding]:
+    texts = [(example, f"{example.task.prompt}\n{example.task.output}") for example in corpus.examples]
+    for name, pattern in _ODD.items():
+        found = [example for example, text in texts if pattern.search(text)]
+        yield from corpus.finding("warning", "characters", f"{{}} rows hold {name}", found)
+
+
+def _held_out_again(config: Config, corpus: Corpus) -> Iterator[Finding]:
+    """Held-out rows whose prompt is trained on as well: they make the held-out loss look better than it is."""
+    training, held_out = split_examples(corpus.examples, config.train.held_out, config.seed)
+    trained = {_plain(example.task.prompt) for example in training}
+    again = [example for example in held_out if _plain(example.task.prompt) in trained]
+    yield from corpus.finding("warning", "held-out", "{} held-out rows have the prompt of a training row", again)
+    index = RougeIndex()
+    for example in training:
+        index.add(example.task.id, example.task.prompt)
+    others = [example for example in held_out if _plain(example.task.prompt) not in trained]
+    step = max(1, math.ceil(len(others) * len(training) / PAIRS))
+    near = [example for example in others[::step] if index.nearest(example.task.prompt).score > NEAR]
+    compared = f" of the {len(others[::step]):,} compared" if step > 1 else ""
+    message = f"{{}} held-out rows{compared} have nearly the prompt of a training row (ROUGE-L above {NEAR})"
+    yield from corpus.finding("warning", "held-out", message, near)
+
+
+def _contamination(config: Config, domain: Domain, corpus: Corpus) -> Iterator[Finding]:
+    """Rows that resemble an evaluation item; the item's own words are an error unless the config allows them."""
+    guard = ItemGuard.of(domain)
+    hits = [(example, hit) for example in corpus.examples if (hit := guard.hit(example.task)) is not None]
+    same = [example for example, hit in hits if hit.how != "rouge-l"]
+    alike = [example for example, hit in hits if hit.how == "rouge-l"]
+    level = "error" if config.generate.decontaminate else "warning"
+    message = "{} rows hold an evaluation item's words; take them out, or set generate.decontaminate=false"
+    yield from corpus.finding(level, "contamination", message, same)
+    yield from corpus.finding("warning", "contamination", "{} rows resemble an evaluation item (ROUGE-L)", alike)
+
+
+def _plain(prompt: str) -> str:
+    return " ".join(prompt.casefold().split())
