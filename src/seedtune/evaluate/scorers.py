@@ -1,131 +1,202 @@
-"""Read a choice out of a written answer. Pure functions; None is "could not be parsed", never a wrong answer.
+"""Whether an answer is right, by the type of the suite. Pure functions; every one gives a :class:`Score`.
 
-The hard cases: "**A**", "(a)", "Answer: B.", "B is correct" and "B) because ..." are choices; "A router that ..." is no
-choice of A, and "seems" is no S. An answer that names two options, or denies the only one it names, is no choice.
+| suite | strict | lenient (``correct``) |
+| --- | --- | --- |
+| multiple_choice | the letter alone | the option chosen anywhere in the answer |
+| true_false | the word alone | also yes, correct, "not true", in a sentence |
+| cloze | the filling alone | the filling in a sentence |
+| open | every key point mentioned | at least ``ENOUGH`` of them mentioned |
+
+Strict asks whether the model answers as it was told to, lenient whether it knows; a report gives both and the share
+that could not be parsed. Log-likelihoods are judged by :func:`score_likelihoods`.
 """
 
-import re
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
-from seedtune.evaluate.prompts import LETTERS
-
-# Possessive: a long run of blanks or marks is passed in one go.
-_MARKS = r"[\s*_`\"'(\[{]*+"
-_CLOSE = r"[*_`\"')\]}]*+"
-_LEAD = (
-    rf"(?:\b(?i:answer|option|choice)\b|^{_MARKS}(?i:it\s+is|it['’]s|i\s+(?:choose|pick|select))\b)"
-    rf"{_MARKS}(?i:is\b)?+{_MARKS}[:=]?+{_MARKS}"
+from seedtune.domains.description import SuiteType
+from seedtune.evaluate.cloze import Filling, accepted, fillings, same, whole_filling
+from seedtune.evaluate.extraction import (
+    Reading,
+    choice_letter,
+    chosen_strictly,
+    read_choice,
+    read_truth,
+    spoken,
+    stated_strictly,
+    truth_value,
 )
-"""What goes before the choice: "The answer is:", "Option", "I choose"."""
-_AND = rf"{_CLOSE}\s*(?:[,/&]|\b(?:and|or)\b){_MARKS}(?:/?(?i:and|or|answer|option|choice)\b{_MARKS})*"
-_TRUTH = re.compile(r"\b(true|false)\b", re.IGNORECASE)
-# "not true", "isn't a true ...", "not necessarily **true**"; the denial ends with its clause.
-_NOT_TRUTH = re.compile(
-    r"(?:\b(?:not|cannot|never)|n['’]t)(?:[^\w.,;:!?]+\w+){0,2}[^\w.,;:!?]+(?:true|false)\b", re.IGNORECASE
-)
+from seedtune.evaluate.keypoints import coverage
+from seedtune.records import ClozeItem, EvalItem, OpenItem
+
+__all__ = [
+    "ENOUGH",
+    "SCORERS",
+    "Norm",
+    "Rates",
+    "Score",
+    "choice_letter",
+    "rates",
+    "score_choice",
+    "score_cloze",
+    "score_likelihoods",
+    "score_open",
+    "score_truth",
+    "truth_value",
+]
+
+ENOUGH = 0.6
+"""Share of key points from which on an open answer counts as right. On the domain ``bgp``'s ``dev`` items every
+reference answer reaches it, and no reference answer of another item does."""
+
+Norm = Literal["none", "characters", "bytes", "tokens"]
+"""What a log-likelihood is divided by. ``none`` is lm-evaluation-harness's ``acc``, ``characters`` its ``acc_norm``;
+``bytes`` equals ``acc_norm`` where the options are ASCII, ``tokens`` has no counterpart there."""
 
 
-def choice_letter(text: str, options: Sequence[str]) -> int | None:
-    """Index of the listed option that an answer chooses, or None.
+class Score(NamedTuple):
+    """What an answer is worth."""
+
+    correct: bool
+    """Right by the lenient reading."""
+    strict: bool
+    """Right, and in the form that was asked for."""
+    value: float
+    """0..1: the share of key points mentioned; 0 or 1 for the other suites."""
+    extracted: str
+    """The part of the answer that was judged."""
+    why: str
+    """How the part was found and what is wrong with it, or why the answer could not be parsed."""
+    parsed: bool = True
+    choice: int | None = None
+    """Index into the item's own options; None for suites without options and where it could not be parsed."""
+
+
+def score_choice(text: str, item: EvalItem, order: Sequence[int] | None = None) -> Score:
+    """Score a written answer to a question with lettered options.
 
     Args:
         text: The model's answer.
-        options: The options in the order they were listed.
+        item: The item.
+        order: Indices into the item's options in the order they were listed; None is their own order.
     """
-    letters = LETTERS[: len(options)]
-    whole = _whole(text, options)
-    if whole is not None:
-        return whole
-    named = _stated(text, letters) or _opening(text, letters)
-    if named:
-        return letters.index(named.pop()) if len(named) == 1 else None
-    return _by_text(text, options)
+    order = range(len(item.options)) if order is None else order
+    listed = [item.options[index] for index in order]
+    reading, strict = read_choice(text, listed), chosen_strictly(text, listed)
+    own = reading._replace(choice=None if reading.choice is None else order[reading.choice])
+    return _closed(own, item, strict is not None and order[strict] == item.key)
 
 
-def _letter(letters: str) -> str:
-    """A pattern of one group: a letter that stands for an option."""
-    # "The answer is A router" and "I prefer" hold an article and a pronoun; "A because" and "I is" do not.
-    a_word = r"(?!(?<=[AI])[ \t]+(?!(?:because|since|as|is|and|or)\b)\w)(?!(?<=I),)"
-    denied = rf"(?!{_CLOSE}\s+(?:is\s+(?:not|wrong|incorrect|false)|isn['’]t)\b)"
-    return rf"([{letters}]\b(?!['’]){a_word}{denied}|[{letters.lower()}](?=[.),:*\]]|\s*$))"
+def score_truth(text: str, item: EvalItem) -> Score:
+    """Score a written answer to a statement that is true or false."""
+    strict = stated_strictly(text, item.options)
+    return _closed(read_truth(text, item.options), item, strict == item.key)
 
 
-def _stated(text: str, letters: str) -> set[str]:
-    """The letters behind "answer", "option", "I choose" and the like, each with one that "and" or a comma adds."""
-    letter = _letter(letters)
-    return {
-        found.upper() for pair in re.findall(rf"{_LEAD}{letter}(?:{_AND}{letter})?", text) for found in pair if found
-    }
-
-
-def _opening(text: str, letters: str) -> set[str]:
-    """The letter that the answer begins with, and others where the answer goes on to list the options."""
-    either = letters + letters.lower()
-    opening = re.match(
-        rf"{_MARKS}([{either}])(?!(?<=[Ii]),)(?=[\s*_`\"')\]}}]*$|[.):,*\]}}]|\s*\n|\s+[-–—:]"
-        rf"|\s+(?:because|since|is\s+(?:the\s+)?(?:correct|right|best))\b)(?:{_AND}{_letter(letters)})?",
-        text,
-    )
-    if not opening:
-        return set()
-    listed = re.findall(rf"^{_MARKS}([{either}])[*_`]*+(?:[.):]|[ \t]*$)", text, re.MULTILINE)
-    # Within a line only the next letter shows a list: "B. It comes from A. Then ..." names a router.
-    in_line = "".join(re.findall(rf"\b([{either}])[.):]\s+\w", text)[:2]).upper()
-    if in_line.startswith(opening[1].upper()) and in_line in letters:
-        listed += in_line
-    return {found.upper() for found in (*opening.groups(), *listed) if found}
-
-
-def _whole(text: str, options: Sequence[str]) -> int | None:
-    """The option that is the answer word for word, or else without its signs, with or without a lead."""
-    behind_lead = re.split(_LEAD, text, maxsplit=1)[-1]
-    for form in (_bare, _plain):
-        said = {form(text), form(behind_lead)}
-        # A letter alone is the one asked for, even where it is another option's text.
-        found = [n for n, option in enumerate(options) if form(option) in said and form(option).upper() not in LETTERS]
-        if len(found) == 1:
-            return found[0]
-    return None
-
-
-def _by_text(text: str, options: Sequence[str]) -> int | None:
-    """The option whose words stand in the answer, if it is the only one and is not denied."""
-    answer = f" {_plain(text)} "
-    named = {words for option in options if _plain(option) and (words := f" {_plain(option)} ") in answer}
-    # An option that only stands within a longer one was not named.
-    named = {
-        words
-        for words in named
-        if all(words not in longer or words in answer.replace(longer, " | ") for longer in named - {words})
-    }
-    found = [index for index, option in enumerate(options) if f" {_plain(option)} " in named]
-    if len(found) != 1 or _is_denied(answer, re.escape(_plain(options[found[0]]))):
-        return None
-    return found[0]
-
-
-def _is_denied(answer: str, words: str) -> bool:
-    """True for "not flour" and for "flour is wrong"."""
-    return bool(
-        re.search(rf" (?:not|never|isn t)(?: the| an?)? {words} | {words} is(?:n t| not| wrong| false) ", answer)
+def _closed(reading: Reading, item: EvalItem, strict: bool) -> Score:
+    correct = reading.choice == item.key
+    return Score(
+        correct=correct,
+        strict=strict and correct,
+        value=float(correct),
+        extracted=reading.extracted,
+        why=reading.why,
+        parsed=reading.choice is not None,
+        choice=reading.choice,
     )
 
 
-def truth_value(text: str, options: Sequence[str] = ("True", "False")) -> int | None:
-    """Index of True or False that an answer states, or None where it states neither or both.
+def score_cloze(text: str, item: ClozeItem) -> Score:
+    """Score the filling of a gap; any of the item's ``answers`` is right."""
+    right = accepted(item.answers, item.question)
 
-    "Not true" counts as neither: it is not among the words asked for.
+    def is_right(filling: Filling) -> bool:
+        return any(same(filling.words, answer) for answer in right)
+
+    whole = Filling(whole_filling(text), "the whole answer")
+    strict = is_right(whole)
+    found = [whole] if strict else fillings(text, item.question)
+    if not found:
+        why = "no one filling found" if spoken(text) else "nothing but thinking" if text.strip() else "an empty answer"
+        return Score(correct=False, strict=False, value=0.0, extracted="", why=why, parsed=False)
+    judged = next(filter(is_right, found), found[0])
+    correct = is_right(judged)
+    return Score(correct, strict, float(correct), " ".join(judged.words), judged.why)
+
+
+def score_open(text: str, item: OpenItem) -> Score:
+    """Score an answer in sentences by the key points that it mentions; see :mod:`seedtune.evaluate.keypoints`."""
+    found = coverage(text, item)
+    said = [point for point, covered in zip(item.key_points, found.covered, strict=True) if covered]
+    return Score(
+        correct=found.share >= ENOUGH,
+        strict=all(found.covered),
+        value=found.share,
+        extracted=" | ".join(said),
+        why=found.why,
+        parsed=bool(spoken(text)),
+    )
+
+
+SCORERS: Mapping[SuiteType, Callable[[str, Any], Score]] = {
+    "multiple_choice": score_choice,
+    "true_false": score_truth,
+    "cloze": score_cloze,
+    "open": score_open,
+}
+"""The scorer of a suite's written answers, called with the answer and the item. :func:`score_choice` also takes the
+order in which the options were listed."""
+
+
+def score_likelihoods(
+    log_likelihoods: Sequence[float], item: EvalItem, norm: Norm = "none", token_counts: Sequence[int] = ()
+) -> Score:
+    """Score the option that a model holds most likely; of equals the first, as numpy's argmax takes it.
+
+    Args:
+        log_likelihoods: Of each option, summed over its tokens, in nats, in the order of the item's options.
+        item: The item.
+        norm: What to divide by. Lengths are those of the option's own text, without a blank put before it.
+        token_counts: Of each option; needed for ``tokens`` only.
+
+    Raises:
+        ValueError: the numbers are not one for each option.
     """
-    found = {match.lower() for match in _TRUTH.findall(text)}
-    if len(found) != 1 or _NOT_TRUTH.search(text):
-        return None
-    word = found.pop()
-    return next(index for index, option in enumerate(options) if option.lower() == word)
+    lengths: dict[Norm, Callable[[], Sequence[int]]] = {
+        "none": lambda: [1] * len(item.options),
+        "characters": lambda: [len(option) for option in item.options],
+        "bytes": lambda: [len(option.encode()) for option in item.options],
+        "tokens": lambda: token_counts,
+    }
+    divisors = lengths[norm]()
+    if not len(log_likelihoods) == len(divisors) == len(item.options):
+        raise ValueError(f"one log-likelihood (and token count) for each of the {len(item.options)} options is needed")
+    if any(math.isnan(score) for score in log_likelihoods) or max(log_likelihoods) == -math.inf:
+        return Score(False, False, 0.0, "", "the model gives no number", parsed=False)
+    judged = [score / max(length, 1) for score, length in zip(log_likelihoods, divisors, strict=True)]
+    choice = judged.index(max(judged))
+    how = "the most likely option" if norm == "none" else f"the most likely option, by its {norm}"
+    return _closed(Reading(choice, item.options[choice], how), item, choice == item.key)
 
 
-def _bare(text: str) -> str:
-    return text.strip(" \t\n`")
+class Rates(NamedTuple):
+    """A suite's scores in sum; errored answers are among ``n`` (score their empty text)."""
+
+    n: int
+    correct: int
+    strict: int
+    unparsed: int
+    mean: float
+    """Of the values, 0..1; 0 for no answer at all."""
 
 
-def _plain(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold()))
+def rates(scores: Sequence[Score]) -> Rates:
+    """Count the scores of one model on one suite."""
+    return Rates(
+        n=len(scores),
+        correct=sum(score.correct for score in scores),
+        strict=sum(score.strict for score in scores),
+        unparsed=sum(not score.parsed for score in scores),
+        mean=math.fsum(score.value for score in scores) / len(scores) if scores else 0.0,
+    )

@@ -1,313 +1,182 @@
-"""Reading a choice out of a written answer: gold answers are accepted, everything else is None."""
+"""Every scorer accepts its own gold answers, and rejects an empty, a swallowed and a forged one."""
+
+import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedtune.evaluate.prompts import LETTERS
-from seedtune.evaluate.scorers import choice_letter, truth_value
-
-OPTIONS = ("Water", "Flour", "Salt", "Yeast")
-
-LETTER_FORMS = (
-    "{L}",
-    " {L}\n",
-    "**{L}**",
-    "({l})",
-    "({L})",
-    "[{L}]",
-    "`{L}`",
-    '"{L}"',
-    "{L}.",
-    "{L})",
-    "**{L}.**",
-    "{l}",
-    "{l})",
-    "Answer: {L}.",
-    "Answer: {L}",
-    "Answer:\n{L}",
-    "answer: {l}",
-    "**Answer:** {L}",
-    "**Answer: {L}**",
-    "Answer: ({L})",
-    "ANSWER: {L}",
-    "The correct answer is {L}",
-    "The correct answer is {L}.",
-    "The answer is **{L}**",
-    "The answer is ({L}).",
-    "the answer is {l}.",
-    "Option {L}",
-    "{L}) because it follows from the standard.",
-    "Answer: {L} because it follows from the standard.",
-    "The answer is {L} since nothing else fits.",
+from seedtune.domains import load_domain
+from seedtune.evaluate.keypoints import stems
+from seedtune.evaluate.prompts import closed_question
+from seedtune.evaluate.scorers import (
+    SCORERS,
+    Norm,
+    rates,
+    score_choice,
+    score_cloze,
+    score_likelihoods,
+    score_open,
+    score_truth,
 )
-TEXT_FORMS = ("{L}. {o}", "{L}) {o}", "({L}) {o}", "**{L}. {o}**", "{L}: {o}", "{L} - {o}", "Answer: {L}. {o}")
-OWN_TEXT_FORMS = ("{o}", "{o}.", "**{o}**", "It is {o}.", "The answer is {o}", "Answer: {o}")
+from seedtune.records import ClozeItem, EvalItem, OpenItem
 
-ANSWER_WORDS = st.sampled_from(
-    [
-        *LETTERS,
-        *LETTERS.lower(),
-        *"*()[]{}.,:;-/'\"\n ",
-        "Answer",
-        "answer is",
-        "option",
-        "choice",
-        "not",
-        "True",
-        "false",
-        "isn't",
-        "or",
-        "because",
-        "Water",
-        "Flour",
+SUITES = {name: suite.files["dev"].items for name, suite in load_domain("bgp").suites.items()}
+ITEMS = [pytest.param(name, item, id=f"{name}-{item.id}") for name, items in SUITES.items() for item in items]
+
+BREAD = EvalItem(question="What is bread made of?", options=("Water", "Flour", "Salt"), answer="Flour")
+TRUE = EvalItem(question="Bread is baked.", options=("True", "False"), answer="True")
+GAP = ClozeItem(question="Bread is baked for ____ minutes.", answers=("40",))
+
+
+def golds(item: Any) -> tuple[str, ...]:
+    return item.answers if isinstance(item, ClozeItem) else (item.answer,)
+
+
+@pytest.mark.parametrize(("name", "item"), ITEMS)
+def test_every_scorer_accepts_the_gold_answers_of_every_dev_item(name: str, item: Any) -> None:
+    for gold in golds(item):
+        score = SCORERS[name](gold, item)
+        assert score.correct
+        assert score.parsed
+        assert score.extracted
+
+
+@pytest.mark.parametrize(("name", "item"), ITEMS)
+def test_every_scorer_rejects_empty_and_swallowed_answers(name: str, item: Any) -> None:
+    """Swallowed: the gold answer stands only in thinking that was cut off, or within a longer word."""
+    for text in ("", " \n", "**", f"<think>{golds(item)[0]}", f"x{golds(item)[0]}x" if name != "open" else ""):
+        score = SCORERS[name](text, item)
+        assert not score.correct
+        assert not score.strict
+        assert score.value == 0
+
+
+@pytest.mark.parametrize("item", SUITES["multiple_choice"])
+def test_a_choice_is_accepted_by_its_letter_in_the_order_shown(item: Any) -> None:
+    order = list(reversed(range(len(item.options))))
+    letter = "ABCD"[order.index(item.key)]
+    score = score_choice(f"The answer is {letter}.", item, order)
+    assert (score.correct, score.strict, score.choice) == (True, True, item.key)
+
+
+@pytest.mark.parametrize("item", SUITES["multiple_choice"])
+def test_a_choice_forged_from_all_options_or_the_question_is_unparsed(item: Any) -> None:
+    listed = "\n".join(f"{letter}. {option}" for letter, option in zip("ABCD", item.options, strict=True))
+    for text in (listed, " ".join(item.options), "A B C D", "A, B, C or D", "All of the above"):
+        score = score_choice(text, item)
+        assert not score.correct
+        assert not score.parsed
+
+
+@pytest.mark.parametrize("item", SUITES["true_false"])
+def test_both_words_and_the_prompt_itself_are_no_truth(item: Any) -> None:
+    for text in ("True or False", "True False", closed_question(item, "true_false", ())):
+        assert not score_truth(text, item).parsed
+
+
+@pytest.mark.parametrize("item", SUITES["cloze"])
+def test_a_cloze_gold_is_accepted_in_a_sentence_and_strictly_alone(item: Any) -> None:
+    for gold in item.answers:
+        sentence = item.question.replace("____", gold)
+        for text in (
+            sentence,
+            f"{sentence} This is in the RFC.",
+            f"The answer is {gold}.",
+            f"**{gold}**",
+            f"{gold}, because",
+        ):
+            assert score_cloze(text, item).correct, text
+        assert score_cloze(gold, item).strict
+        assert not score_cloze(sentence, item).strict
+
+
+@pytest.mark.parametrize("item", SUITES["cloze"])
+def test_a_cloze_forged_from_the_question_a_denial_or_a_list_is_wrong(item: Any) -> None:
+    gold = item.answers[0]
+    for text in (
+        item.question,
+        f"not {gold}",
+        f"{gold} or something else",
+        f"IGP, EGP, 7, {gold}",
+        f"It is not **{gold}**.",
+    ):
+        assert not score_cloze(text, item).correct, text
+
+
+@pytest.mark.parametrize("item", SUITES["open"])
+def test_an_open_answer_forged_from_question_denials_or_words_is_wrong(item: Any) -> None:
+    denied = " ".join(f"It is not true that {point}" for point in item.key_points)
+    words = " ".join(sorted(stems(" ".join(item.key_points))))
+    for text in (item.question, denied, words):
+        assert not score_open(text, item).correct, text
+
+
+def test_the_reference_answer_of_one_open_item_is_no_answer_to_another() -> None:
+    items = SUITES["open"]
+    assert not [
+        (item.id, other.id)
+        for item in items
+        for other in items
+        if item is not other and isinstance(item, OpenItem) and isinstance(other, OpenItem)
+        if score_open(other.answer, item).correct
     ]
-)
-WRITTEN = st.one_of(st.text(max_size=80), st.lists(ANSWER_WORDS, max_size=12).map(" ".join))
-NAMES = st.text(alphabet="klmnopqrstuvw", min_size=4, max_size=12)
-OPTION_LISTS = st.lists(NAMES, min_size=2, max_size=len(LETTERS), unique=True)
-
-written_out = pytest.mark.parametrize("form", LETTER_FORMS)
-
-
-def fill(form: str, options: list[str] | tuple[str, ...], index: int) -> str:
-    letter = LETTERS[index]
-    return form.format(L=letter, l=letter.lower(), o=options[index])
-
-
-@written_out
-@pytest.mark.parametrize("index", range(4))
-def test_a_letter_in_any_usual_form_is_a_choice(form: str, index: int) -> None:
-    assert choice_letter(fill(form, OPTIONS, index), OPTIONS) == index
-
-
-@pytest.mark.parametrize("form", TEXT_FORMS)
-@pytest.mark.parametrize("index", range(4))
-def test_a_letter_with_its_option_behind_it_is_a_choice(form: str, index: int) -> None:
-    assert choice_letter(fill(form, OPTIONS, index), OPTIONS) == index
-
-
-@pytest.mark.parametrize("form", [*OWN_TEXT_FORMS, "flour", "FLOUR!", "Flour, because bread needs it."])
-def test_the_text_of_one_option_is_a_choice(form: str) -> None:
-    assert choice_letter(fill(form, OPTIONS, 1), OPTIONS) == 1
-
-
-@given(OPTION_LISTS, st.data())
-@settings(max_examples=100, deadline=None)
-def test_the_gold_answer_is_accepted_for_any_options(options: list[str], data: st.DataObject) -> None:
-    index = data.draw(st.integers(0, len(options) - 1))
-    form = data.draw(st.sampled_from([*LETTER_FORMS, *TEXT_FORMS, *OWN_TEXT_FORMS]))
-    assert choice_letter(fill(form, options, index), options) == index
-
-
-@pytest.mark.parametrize("form", ["The correct answer is: {L}", "The answer is: {L}.", "The answer is: **{L}**"])
-def test_a_colon_behind_is_does_not_hide_the_letter(form: str) -> None:
-    assert choice_letter(fill(form, OPTIONS, 2), OPTIONS) == 2
 
 
 @pytest.mark.parametrize(
-    "text", ["B is correct.", "B is the correct answer.", "B because bread needs it.", "I choose B.", "It is B."]
-)
-def test_a_letter_in_a_plain_sentence_is_a_choice(text: str) -> None:
-    assert choice_letter(text, OPTIONS) == 1
-
-
-@pytest.mark.parametrize("text", ["", " \n\t", "**", "()", ".", "Answer:"])
-def test_an_empty_answer_is_no_choice(text: str) -> None:
-    assert choice_letter(text, OPTIONS) is None
-
-
-@pytest.mark.parametrize(
-    "text",
+    ("text", "correct", "strict", "parsed"),
     [
-        "seems",
-        "A router that forwards packets.",
-        "Answer: A router that forwards packets.",
-        "The answer is a router.",
-        "A baker's answer depends on the day.",
-        "Because it depends.",
-        "Dough rises.",
-        "I do not know.",
-        "a lot",
+        ("B", True, True, True),
+        ("B. Flour, as any baker knows", True, False, True),
+        ("A", False, False, True),
+        ("I do not know", False, False, False),
     ],
 )
-def test_a_word_that_begins_with_a_letter_is_no_choice(text: str) -> None:
-    assert choice_letter(text, OPTIONS) is None
+def test_a_score_tells_strict_lenient_and_unparsed_apart(text: str, correct: bool, strict: bool, parsed: bool) -> None:
+    score = score_choice(text, BREAD)
+    assert (score.correct, score.strict, score.parsed, score.value) == (correct, strict, parsed, float(correct))
+
+
+def test_a_score_says_what_was_judged_and_why() -> None:
+    assert score_choice("The answer is A.", BREAD)[3:5] == ("A", "a verdict")
+    assert score_choice("", BREAD).why == "an empty answer"
+    assert score_truth("Partly true", TRUE)[3:5] == ("true", "hedged")
+    assert score_cloze("The answer is forty.", GAP)[3:5] == ("40", "the whole answer")
+    assert score_cloze("<think>40", GAP).why == "nothing but thinking"
+
+
+def test_rates_count_and_keep_unparsed_answers_in_the_denominator() -> None:
+    scores = [score_choice(text, BREAD) for text in ("B", "It is B", "A", "")]
+    assert rates(scores) == (4, 2, 1, 1, 0.5)
+    assert rates([]) == (0, 0, 0, 0, 0.0)
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "A. Water\nB. Flour\nC. Salt\nD. Yeast",
-        "A) Water\nB) Flour\nC) Salt\nD) Yeast",
-        "Water, Flour, Salt, Yeast",
-        "Flour or salt",
-    ],
+    ("norm", "tokens", "choice"),
+    # Sums -4, -6, -8 over 2, 4, 8 characters, 6, 4, 8 bytes and 4, 3, 1 tokens.
+    [("none", (), 0), ("characters", (), 2), ("bytes", (), 0), ("tokens", (4, 3, 1), 0), ("tokens", (1, 6, 2), 1)],
 )
-def test_a_list_of_options_is_no_choice(text: str) -> None:
-    assert choice_letter(text, OPTIONS) is None
+def test_log_likelihoods_are_judged_by_the_length_asked_for(norm: Norm, tokens: tuple[int, ...], choice: int) -> None:
+    item = EvalItem(question="?", options=("吗吗", "four", "eightish"), answer="four")
+    score = score_likelihoods((-4.0, -6.0, -8.0), item, norm, tokens)
+    assert (score.choice, score.correct) == (choice, choice == 1)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a) Water\nb) Flour\nc) Salt\nd) Yeast",
-        "(A) Water\n(B) Flour\n(C) Salt\n(D) Yeast",
-        "**A.** Water\n**B.** Flour\n**C.** Salt\n**D.** Yeast",
-        "A: Water\nB: Flour\nC: Salt\nD: Yeast",
-        "A\nB\nC\nD",
-        "A. Water B. Flour C. Salt D. Yeast",
-        "A) Water, B) Flour, C) Salt, D) Yeast",
-    ],
-)
-def test_a_list_of_options_in_another_dress_is_no_choice(text: str) -> None:
-    assert choice_letter(text, OPTIONS) is None
+@given(st.lists(st.floats(-100, 0), min_size=3, max_size=3))
+@settings(max_examples=50, deadline=None)
+def test_for_ascii_options_bytes_and_characters_choose_the_same(scores: list[float]) -> None:
+    assert score_likelihoods(scores, BREAD, "bytes").choice == score_likelihoods(scores, BREAD, "characters").choice
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "A and B",
-        "A or B",
-        "Both A and B",
-        "Answer: A or B",
-        "Answer: A. No, the answer is B.",
-        "A B C D",
-        "ABCD",
-    ],
-)
-def test_an_answer_with_several_letters_is_no_choice(text: str) -> None:
-    assert choice_letter(text, OPTIONS) is None
+def test_of_equal_log_likelihoods_the_first_is_chosen_and_no_number_is_unparsed() -> None:
+    assert score_likelihoods((-1.0, -1.0, -2.0), BREAD).choice == 0
+    assert not score_likelihoods((-1.0, math.nan, -2.0), BREAD).parsed
+    assert not score_likelihoods((-math.inf,) * 3, BREAD).parsed
 
 
-@pytest.mark.parametrize("text", ["A, B", "A, B, C, D", "A, B and C", "Answer: A, B", "Answer: A/B", "Answer: A & B"])
-def test_several_letters_with_signs_between_them_are_no_choice(text: str) -> None:
-    assert choice_letter(text, OPTIONS) is None
-
-
-@pytest.mark.parametrize("text", ["not B", "Not B.", "The answer is not B", "It is not B", "B is wrong"])
-def test_a_denied_letter_is_no_choice(text: str) -> None:
-    assert choice_letter(text, OPTIONS) is None
-
-
-def test_option_a_or_option_b_is_no_choice() -> None:
-    assert choice_letter("Option A or option B", OPTIONS) is None
-
-
-@pytest.mark.parametrize("text", ["Not flour.", "It is not flour.", "The answer is not flour", "Option B is wrong."])
-def test_a_denied_option_is_no_choice(text: str) -> None:
-    assert choice_letter(text, OPTIONS) is None
-
-
-@pytest.mark.parametrize("text", ["E", "E.", "(e)", "Answer: E", "The answer is **J**", "Z", "Answer: 2"])
-def test_a_letter_beyond_the_options_is_no_choice(text: str) -> None:
-    assert choice_letter(text, OPTIONS) is None
-
-
-@pytest.mark.parametrize("text", ["Answer: I do not know.", "The answer I prefer is not listed.", "I, for one, pass."])
-def test_the_pronoun_i_is_no_choice(text: str) -> None:
-    assert choice_letter(text, [f"number {index}" for index in range(10)]) is None
-
-
-def test_an_option_that_holds_another_is_accepted_by_its_own_text() -> None:
-    assert choice_letter("64499 64500 64501", ["64499 64500 64501", "64500 64501", "64499"]) == 0
-
-
-def test_an_option_of_signs_is_accepted_by_its_own_text() -> None:
-    assert choice_letter("^$", ["^$", ".*", "_65000_"]) == 0
-
-
-def test_an_option_that_begins_with_a_letter_is_accepted_by_its_own_text() -> None:
-    # From the shipped suite, in the order that seed 0 lists it.
-    options = ["B, with 4 against 5", "Neither, at 1 each", "A, with 2 against 3", "A, with 3 against 4"]
-    assert choice_letter("A, with 3 against 4", options) == 3
-
-
-@pytest.mark.parametrize("lead", ["Answer: ", "The answer is "])
-def test_an_option_that_begins_with_an_article_is_accepted_by_its_own_text(lead: str) -> None:
-    options = ["An OPEN arrives from the peer", "The timer expires", "A KEEPALIVE arrives from the peer"]
-    assert choice_letter(lead + options[2], options) == 2
-
-
-@given(WRITTEN, st.lists(st.text(max_size=20), min_size=2, max_size=len(LETTERS), unique=True))
-@settings(max_examples=100, deadline=None)
-def test_any_answer_gives_an_index_of_an_option_or_none(text: str, options: list[str]) -> None:
-    found = choice_letter(text, options)
-    assert found is None or found in range(len(options))
-
-
-@given(OPTION_LISTS, st.data())
-@settings(max_examples=100, deadline=None)
-def test_two_options_named_by_letter_are_never_a_choice(options: list[str], data: st.DataObject) -> None:
-    first, second = data.draw(st.permutations(range(len(options))))[:2]
-    text = f"The answer is {LETTERS[first]}. Or the answer is {LETTERS[second]}."
-    assert choice_letter(text, options) is None
-
-
-@given(OPTION_LISTS, st.data())
-@settings(max_examples=100, deadline=None)
-def test_two_options_named_by_text_are_never_a_choice(options: list[str], data: st.DataObject) -> None:
-    first, second = data.draw(st.permutations(options))[:2]
-    assert choice_letter(f"Perhaps {first}, perhaps {second}.", options) is None
-
-
-@pytest.mark.parametrize(
-    "text", ["True", "TRUE.", "true", "**True**", "Answer: True", "It is true.", "(True)", "True, true"]
-)
-def test_the_word_true_is_true(text: str) -> None:
-    assert truth_value(text) == 0
-
-
-@pytest.mark.parametrize(
-    "text", ["False", "false.", "**FALSE**", "Answer: False", "It is false", "The statement is false."]
-)
-def test_the_word_false_is_false(text: str) -> None:
-    assert truth_value(text) == 1
-
-
-@pytest.mark.parametrize(
-    "text", ["True or False", "True\nFalse", "True/False", "That is true, not false", "True? No: false."]
-)
-def test_both_words_are_no_choice(text: str) -> None:
-    assert truth_value(text) is None
-
-
-@pytest.mark.parametrize(
-    "text", ["not true", "Not true.", "It's not true", "It isn't true", "It is not false.", "not\ntrue"]
-)
-def test_a_denied_word_is_no_choice(text: str) -> None:
-    assert truth_value(text) is None
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "This is not necessarily true.",
-        "It isn’t true.",
-        "Not **true**.",
-        "This cannot be true.",
-        "It is not a true statement.",
-        "This is never true.",
-    ],
-)
-def test_a_denial_with_a_word_or_a_mark_between_is_no_choice(text: str) -> None:
-    assert truth_value(text) is None
-
-
-@pytest.mark.parametrize("text", ["", " ", "seems", "untrue", "falsehood", "truely", "T", "Yes", "0", "true_false"])
-def test_an_answer_without_either_word_is_no_choice(text: str) -> None:
-    assert truth_value(text) is None
-
-
-@given(WRITTEN, st.permutations(["True", "False"]))
-@settings(max_examples=100, deadline=None)
-def test_any_answer_gives_a_truth_value_or_none(text: str, options: list[str]) -> None:
-    assert truth_value(text, options) in (0, 1, None)
-
-
-@given(
-    st.permutations(["True", "False"]), st.sampled_from(["{}", "{}.", "**{}**", "Answer: {}", "The statement is {}."])
-)
-@settings(max_examples=40, deadline=None)
-def test_the_gold_truth_value_is_accepted_in_any_order_of_the_options(options: list[str], form: str) -> None:
-    assert [truth_value(form.format(word), options) for word in options] == [0, 1]
+def test_log_likelihoods_have_to_be_one_for_each_option() -> None:
+    with pytest.raises(ValueError, match="each of the 3 options"):
+        score_likelihoods((-1.0, -2.0), BREAD)
+    with pytest.raises(ValueError, match="each of the 3 options"):
+        score_likelihoods((-1.0, -2.0, -3.0), BREAD, "tokens")
