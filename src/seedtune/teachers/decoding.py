@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
@@ -29,8 +30,10 @@ _KEPT = 8
 """Shared beginnings to keep: one for each pack and step, in most runs."""
 _LIKELIEST = 256
 """Tokens to sort before all are sorted."""
-_TAIL = 24
-"""Tokens to look at for the end of a stop string, besides as many as it has characters."""
+_WORTH = 32
+"""Shared tokens that are worth a forward pass of their own."""
+_STRIDE = 256
+"""Tokens that memory is extended by."""
 
 _Layers = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, each of shape [1, heads, tokens, size]."""
@@ -60,36 +63,39 @@ class Written:
 
 
 class _Growing(DynamicLayer):
-    """Keys and values of one layer, in memory that has room for all that will be written."""
+    """Keys and values of one layer, in memory that has room for the tokens to come."""
 
-    def __init__(self, rows: Sequence[tuple[Tensor, Tensor]], room: int) -> None:
-        """Copies keys and values of each row, shape [1, heads, tokens, size], right-aligned, with ``room`` after."""
+    def __init__(self, rows: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Copies keys and values of each row, shape [1, heads, tokens, size], right-aligned."""
         super().__init__()
+        first = rows[0][0]
         width = max(keys.shape[-2] for keys, _ in rows)
-        _, heads, _, size = rows[0][0].shape
-        self._rooms = [rows[0][0].new_zeros(len(rows), heads, width + room, size) for _ in range(2)]
+        shape = (len(rows), first.shape[1], width + _STRIDE, first.shape[-1])
+        self._rooms = [first.new_zeros(shape) for _ in range(2)]
         for number, states in enumerate(rows):
-            for space, state in zip(self._rooms, states, strict=True):
-                space[number, :, width - state.shape[-2] : width] = state[0]
-        self.dtype, self.device, self.is_initialized = rows[0][0].dtype, rows[0][0].device, True
+            for room, state in zip(self._rooms, states, strict=True):
+                room[number, :, width - state.shape[-2] : width] = state[0]
+        self.dtype, self.device, self.is_initialized = first.dtype, first.device, True
         self._show(width)
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Called by each layer of the model."""
+        """Called by each layer of the model, with one more token of each row."""
         begin, end = self._width, self._width + key_states.shape[-2]
-        for space, states in zip(self._rooms, (key_states, value_states), strict=True):
-            space[:, :, begin:end] = states
+        if end > self._rooms[0].shape[-2]:
+            self._rooms = [pad(room, (0, 0, 0, _STRIDE)) for room in self._rooms]
+        for room, states in zip(self._rooms, (key_states, value_states), strict=True):
+            room[:, :, begin:end] = states
         return self._show(end)
 
     def keep(self, rows: Tensor) -> None:
         """Only these rows go on."""
-        self._rooms = [space[rows] for space in self._rooms]
+        self._rooms = [room[rows] for room in self._rooms]
         self._show(self._width)
 
     def _show(self, width: int) -> tuple[Tensor, Tensor]:
         """Make so many tokens visible."""
         self._width = width
-        keys, values = (space[:, :, :width] for space in self._rooms)
+        keys, values = (room[:, :, :width] for room in self._rooms)
         self.keys, self.values = keys, values
         return keys, values
 
@@ -165,8 +171,8 @@ class Decoder:
         tokens, stops = written.tokens, row.sampling.stop
         written.ended = tokens[-1] in self._ends
         if stops and not written.ended:
-            # A token is at least a character or a part of one.
-            tail = self._text_of(tokens[-_TAIL - 4 * max(map(len, stops)) :])
+            # A character has four bytes at most, and a token one at least.
+            tail = self._text_of(tokens[-4 * max(map(len, stops)) - 1 :])
             written.ended = any(stop in tail for stop in stops)
         return written.ended or len(tokens) >= row.sampling.max_tokens
 
@@ -179,9 +185,8 @@ class _Batch:
         self.written = [Written() for _ in rows]
         self.places = list(range(len(rows)))
         """Of the rows that go on, among all."""
-        room = max(row.sampling.max_tokens for row in rows)
         # Taken out layer by layer: memory for both, the rows' and the batch's, is not needed at once.
-        self._layers = [_Growing([layers.pop(0) for layers in states], room) for _ in range(len(states[0]))]
+        self._layers = [_Growing([layers.pop(0) for layers in states]) for _ in range(len(states[0]))]
         self._cache = Cache(layers=list(self._layers))
         self._device = device
         lengths = torch.tensor([len(row.prompt) for row in rows], device=device)
@@ -190,8 +195,9 @@ class _Batch:
         self._lengths = lengths
         self._settings = torch.tensor([[row.sampling.temperature, row.sampling.top_p] for row in rows], device=device)
         # Drawn on the CPU: the same numbers on every device.
-        draws = [torch.Generator().manual_seed(row.seed) for row in rows]
-        self._draws = torch.stack([torch.rand(room, generator=draw) for draw in draws]).to(device)
+        most = max(row.sampling.max_tokens for row in rows)
+        generators = [torch.Generator().manual_seed(row.seed) for row in rows]
+        self._draws = torch.stack([torch.rand(most, generator=generator) for generator in generators]).to(device)
 
     def pick(self, logits: Tensor) -> Tensor:
         """Draw the next token of each row, note it, and return them; shape [rows]."""
@@ -219,12 +225,12 @@ class _Batch:
         """What the model has to know of the tokens before the next one, which is counted in."""
         positions = self._lengths[:, None].clone()
         self._lengths += 1
-        self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=True)
+        self._mask = pad(self._mask, (0, 1), value=True)
         return {"attention_mask": self._mask, "position_ids": positions, "past_key_values": self._cache}
 
 
 def shared_beginnings(rows: Sequence[Row]) -> list[int]:
-    """How many of its first tokens each row has in common with all of its family; the last token is not counted."""
+    """How many of its first tokens each row has in common with all of its family; 0 where that is not worth keeping."""
     families: dict[Hashable, list[list[int]]] = {}
     for row in rows:
         families.setdefault(row.family, []).append(row.prompt)
@@ -235,7 +241,8 @@ def shared_beginnings(rows: Sequence[Row]) -> list[int]:
 def _common(prompts: Sequence[list[int]]) -> int:
     alike = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*prompts, strict=False))
     # Each row has to run at least its last token, for what comes after it.
-    return min(sum(1 for _ in alike), min(map(len, prompts)) - 1)
+    count = min(sum(1 for _ in alike), min(map(len, prompts)) - 1)
+    return count if count >= _WORTH else 0
 
 
 def pick(logits: Tensor, temperature: Tensor, top_p: Tensor, draw: Tensor, likeliest: int = _LIKELIEST) -> Tensor:

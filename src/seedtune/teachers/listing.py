@@ -7,6 +7,7 @@
 import asyncio
 import difflib
 import logging
+import re
 from collections.abc import Sequence
 
 import openai
@@ -28,7 +29,8 @@ _MOST_BYTES_PER_TOKEN = 6
 """Prose and code have fewer: a prompt has no fewer tokens than this makes of it."""
 _PATIENCE_S = 30.0
 _SHOWN = 5
-_NARROW_KEY = ("scope", "insufficient permission")
+_NARROW_KEY = re.compile("scope|insufficient permission", re.IGNORECASE)
+"""Said of a key that is good for completions alone."""
 
 
 class _Part(BaseModel):
@@ -81,8 +83,7 @@ async def check_models(endpoint: Endpoint, config: OpenAITeacherConfig, diagnosi
         models = _Models.model_validate_json(answer.content)
     except (openai.OpenAIError, TimeoutError, ValidationError) as problem:
         failure = None if isinstance(problem, ValidationError) else diagnosis.of(problem, endpoint.url)
-        # A key may be good for completions alone.
-        if failure and failure.why in ("401", "403") and not any(w in failure.message.lower() for w in _NARROW_KEY):
+        if failure and failure.why in ("401", "403") and not _NARROW_KEY.search(failure.message):
             raise TeacherError(failure.message) from problem
         # Whatever else is wrong, the requests themselves will tell, or bear with it.
         logger.debug("%s: no list of models: %s", endpoint.url, failure.message if failure else problem)

@@ -99,7 +99,7 @@ def test_a_shared_beginning_is_run_once_and_kept_for_later_batches(model: PreTra
 
 def test_only_the_latest_beginnings_are_kept(decoder: Decoder) -> None:
     for first in range(100, 120):
-        decoder.write(rows([[first, 3, 4], [first, 3, 5]], max_tokens=1))
+        decoder.write(rows([[first, *COMMON, 4], [first, *COMMON, 5]], max_tokens=1))
     assert len(decoder._beginnings) == 8
 
 
@@ -110,17 +110,27 @@ def test_decoding_leaves_the_kept_beginnings_as_they_are(decoder: Decoder) -> No
 
 
 @pytest.mark.parametrize(
-    ("prompts", "counts"),
+    ("ends", "counts"),
     [
-        ([[1, 2, 3], [1, 2, 4]], [2, 2]),
-        ([[1, 2], [1, 2]], [1, 1]),
-        ([[1, 2], [1, 2, 3]], [1, 1]),
-        ([[1], [2]], [0, 0]),
-        ([[1, 2, 3]], [0]),
+        ([[2, 3], [2, 4]], [51, 51]),
+        ([[2], [2]], [50, 50]),
+        ([[], [3]], [49, 49]),
+        ([[2, 3]], [0]),
     ],
 )
-def test_a_beginning_is_what_all_have_and_never_the_whole(prompts: list[list[int]], counts: list[int]) -> None:
-    assert shared_beginnings(rows(prompts)) == counts
+def test_a_beginning_is_what_all_have_and_never_the_whole(ends: list[list[int]], counts: list[int]) -> None:
+    assert shared_beginnings(rows([[*COMMON, *end] for end in ends])) == counts
+
+
+def test_a_short_beginning_is_not_worth_keeping() -> None:
+    assert shared_beginnings(rows([[*COMMON[:10], 1], [*COMMON[:10], 2]])) == [0, 0]
+
+
+def test_text_longer_than_the_memory_set_aside_goes_on(model: PreTrainedModel, decoder: Decoder) -> None:
+    (found,) = tokens_of(decoder, rows(PROMPTS[:1], temperature=0.0, max_tokens=600))
+    output = model.generate(torch.tensor(PROMPTS[:1]), max_new_tokens=600, do_sample=False)
+    assert found == output[0, len(PROMPTS[0]) :].tolist()
+    assert len(found) == 600
 
 
 def test_no_rows_give_no_text(decoder: Decoder) -> None:
