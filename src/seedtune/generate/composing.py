@@ -142,7 +142,9 @@ class Composer:
 
     def _passage_for(self, turn: int) -> Passage:
         """Each passage once, in a random order, before any comes again."""
-        lap, place = divmod(turn, len(self.passages))
+        showing = [self._shows_passages(pack) for pack in self._packs.values()]
+        round_, pack = divmod(turn, len(showing))
+        lap, place = divmod(round_ * sum(showing) + sum(showing[:pack]), len(self.passages))
         if self._order[0] != lap:
             order = list(self.passages)
             random.Random(f"{self._seed}/passages/{lap}").shuffle(order)

@@ -58,6 +58,11 @@ class Decider:
         """Content hash of the evaluation items that candidates are held against; empty for none."""
         return self._guard.digest if self._guard else ""
 
+    def prepare(self) -> None:
+        """Do now what would keep paid replies waiting later."""
+        for further in self._further:
+            further.prepare()
+
     def decide(self, request: Request, work: FollowUp | None, reply: Reply) -> Outcome:
         """Verdicts on a reply; what it brings is in the pool when this returns.
 

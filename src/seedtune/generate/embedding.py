@@ -32,8 +32,8 @@ _MAX_TOKENS = 512
 class EmbeddingIndex:
     """A growing pool of tasks, compared by their instructions.
 
-    The model is loaded when the first question is asked, and embeds what was added until then. The seed tasks are to be
-    added before that.
+    The model is loaded when the first question is asked, or before by :meth:`prepare`, and embeds what was added until
+    then. The seed tasks are to be added before that.
 
     Attributes:
         threshold: See :class:`seedtune.config.EmbeddingConfig`.
@@ -69,6 +69,10 @@ class EmbeddingIndex:
     def add(self, task: Task) -> None:
         """Put a task into the pool under its id."""
         self._waiting.append(task)
+
+    def prepare(self) -> None:
+        """Load the model and embed what was added until now."""
+        self._ready()
 
     def _ready(self) -> Callable[[str], Vector]:
         """The model, with everything that waited in the pool."""

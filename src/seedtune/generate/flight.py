@@ -60,8 +60,11 @@ class Flight:
             pass
         self._take_up()
         while True:
-            # One at a time: a pile of replies must not keep requests from leaving.
+            # One at a time: a pile of replies must not keep requests from leaving. What was decoded together came
+            # together, and how many more are needed is known once all of it is judged.
             judged = self._judge_next()
+            while judged and state.block > 1 and self._judge_next():
+                pass
             if self._failure is None and state.refused >= _REFUSALS_IN_A_ROW:
                 said = state.funnel.errors.most_common(1)
                 words = f" It said: {said[0][0]}" if said else ""
@@ -97,6 +100,14 @@ class Flight:
         """Cancel what is in flight; it may have been paid for all the same."""
         for task in self._tasks:
             task.cancel()
+
+    async def settle(self) -> None:
+        """Note what was given up as lost: it may be paid for. What the teacher can find again is not lost."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for requests in self._tasks.values():
+            lost = [r for r in requests if r.index in self._sent and r.index not in self._state.tickets]
+            if lost:
+                self.failed(lost, "given up", paid=True)
 
     def sending(self, requests: Sequence[Request]) -> None:
         """See :class:`seedtune.teachers.protocol.Account`, as for the three below."""

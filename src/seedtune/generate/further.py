@@ -33,6 +33,10 @@ class FurtherFilter(Protocol):
         """Put a task into the pool under its id."""
         ...
 
+    def prepare(self) -> None:
+        """Do now what the first question would wait for."""
+        ...
+
 
 def further_filters(config: GenerateConfig) -> tuple[FurtherFilter, ...]:
     """Those that the config asks for, the cheaper first."""

@@ -49,11 +49,11 @@ def limit_reached(state: State, cause: str, worst: Usage) -> LimitReached:
     what, mend = {
         "budget": (
             f"{state.cost or 0.0:.4f} of limits.max_cost = {limits.max_cost} is spent, and {needs}",
-            "raise the limit, or lower sampling.max_tokens for what is left",
+            "raise the limit to go on",
         ),
         "tokens": (
             f"{spent} of limits.max_tokens = {limits.max_tokens:,}, and {needs}" if limits.max_tokens else "",
-            "raise the limit, or lower sampling.max_tokens for what is left",
+            "raise the limit to go on",
         ),
         "requests": (f"limits.max_requests = {limits.max_requests} are sent", "raise the limit to go on"),
         "candidates": (
@@ -64,7 +64,7 @@ def limit_reached(state: State, cause: str, worst: Usage) -> LimitReached:
         "stall": (
             f"the last {limits.stall_requests} requests added fewer than {limits.stall_accepted} "
             f"(limits.stall_requests, stall_accepted); rejected in all: {rejected}",
-            "see generate/rejected.jsonl, then mend the prompt, the seeds or the teacher's sampling, or ask for less",
+            "see generate/rejected.jsonl; ask for fewer, or mend prompt, seeds or sampling and begin a new run",
         ),
     }[cause]
     return LimitReached(cause, f"{cause}: {what}. {state.accepted} of {state.funnel.goal} accepted and saved; {mend}")

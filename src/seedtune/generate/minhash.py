@@ -61,6 +61,9 @@ class MinHashIndex:
         score = (float(equal[best]) / len(signature) - _CHANCE) / (1 - _CHANCE)
         return Neighbour(score, self._ids[best]) if score > 0 else Neighbour(0.0, "")
 
+    def prepare(self) -> None:
+        """Nothing is left for later."""
+
     def add(self, task: Task) -> None:
         """Put a task into the pool under its id. A task without a single word is like nothing and takes no place."""
         signature = self._signature(task)

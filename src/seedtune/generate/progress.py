@@ -31,22 +31,20 @@ class Progress:
         self._written = 0.0
 
     def note(self, in_flight: int) -> str:
-        """For the progress bar: requests, share kept, tokens and their rate, cost so far and projected, endpoints."""
+        """For the progress bar, what matters most first: terminals are narrow."""
         self.write(in_flight)
         state, ledger = self._state, self._state.ledger
-        parts = [
-            f"{state.committed} requests",
-            f"{state.accepted}/{state.candidates} candidates kept",
-            f"{self._used:,} tokens ({self._tokens_per_s:,.0f}/s)",
-        ]
-        if ledger.lost_tokens:
-            parts.append(f"up to {ledger.lost_tokens:,} lost")
+        parts = [f"{state.accepted}/{state.candidates} kept"]
         if state.cost is not None:
             projected = self._projected_cost
             parts.append(f"cost {state.cost:.4f}" + (f" of about {projected:.4f}" if projected is not None else ""))
+        parts += [f"{in_flight} in flight", f"{self._used:,} tokens ({self._tokens_per_s:,.0f}/s)"]
+        if ledger.lost_tokens:
+            parts.append(f"up to {ledger.lost_tokens:,} lost")
+        parts.append(f"{state.committed} requests")
         # It may hold the endpoint's own words.
         status = [console.printable(teacher.status) for teacher in self._teachers.values() if teacher.status]
-        return ", ".join([*parts, f"{in_flight} in flight", *status])
+        return ", ".join([*parts, *status])
 
     def write(self, in_flight: int, final: bool = False) -> None:
         """Write ``progress.json``, every other second at most; ``final`` at the end of a session."""
@@ -57,7 +55,7 @@ class Progress:
         try:
             write_atomic(self._path, json.dumps(self._as_json(in_flight, final), indent=2) + "\n")
         except DataError as problem:
-            # What is in flight is worth more; where nothing can be written at all, the journal says so and ends the run.
+            # What is in flight is worth more; where nothing can be written at all, the journal ends the run.
             logger.warning("%s", problem)
 
     def _as_json(self, in_flight: int, final: bool) -> dict[str, Any]:

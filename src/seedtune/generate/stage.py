@@ -163,12 +163,14 @@ async def _collect(state: State, journal: Journal, folder: Path) -> None:
     for number in signals:
         events.add_signal_handler(number, on_interrupt)
     try:
+        await asyncio.to_thread(state.prepare)
         for teacher in teachers.values():
             await teacher.check(state.composer.largest())
         with console.progress("generate", state.funnel.goal) as advance:
             await flight.run(advance)
     finally:
         flight.give_up()
+        await flight.settle()
         for teacher in teachers.values():
             await teacher.close()
         for number in signals:

@@ -101,6 +101,10 @@ class State:
         """Whether the last requests added too little."""
         return any(recent.is_below(self.config.limits.stall_accepted) for recent in self._stalls)
 
+    def prepare(self) -> None:
+        """Do now what would keep paid replies waiting later: load and run the models of the filters."""
+        self._decider.prepare()
+
     def draw(self, index: int, structured: Mapping[str, bool]) -> Request | None:
         """Request ``index``, the same in every session; None while what it builds on is still to come.
 
@@ -314,7 +318,10 @@ def _same_settings(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None
     before, now = flat(old), flat(json.loads(json.dumps(new)))
     changed = [key for key in sorted(before | now) if before.get(key) != now.get(key)]
     if changed:
-        words = {"content": "the domain's prompts, seeds or filters", "items": "the domain's evaluation items"}
+        words = {
+            "content": "the domain's prompts, seeds or filters",
+            "items": "the domain's evaluation items, or decontaminate",
+        }
         list_of = "; ".join(words.get(key) or f"{key}: {before.get(key)} -> {now.get(key)}" for key in changed)
         raise RunError(
             f"{path}: this run's data was begun with other settings ({list_of}). "

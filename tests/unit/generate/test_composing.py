@@ -137,6 +137,14 @@ def test_only_the_packs_named_show_passages(tmp_path: Path) -> None:
     assert [bool(shown.begin(turn, turn, [], structured=False).source) for turn in range(3)] == [False, True, False]
 
 
+def test_packs_without_passages_use_none_up(tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / f"{name}.md").write_text(f"Passage {name} has a few words of its own.")
+    shown = composer(documents={"folder": tmp_path, "packs": ["routes", "live"]})
+    sources = [source for turn in range(12) if (source := shown.begin(turn, turn, [], structured=False).source)]
+    assert sorted(sources[:4]) == sorted(sources[4:]) == ["a.md#1", "b.md#1", "c.md#1", "d.md#1"]
+
+
 def test_a_pack_that_is_not_in_use_cannot_show_documents(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("A passage of a few words.")
     with pytest.raises(ConfigError, match=r"documents\.packs: 'cod' is not in use; there are: routes, code, live"):

@@ -1,6 +1,7 @@
 """Text that means harm, or is only odd, from the teacher, the domain and documents: kept as it is, shown escaped."""
 
 import json
+import random
 import unicodedata
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 
 from conftest import cpu_seconds
-from generation import Brisk, Configure, generate, lines
+from generation import Brisk, Configure, funnel, generate, lines, stopped_by
 from seedtune import console
-from seedtune.errors import LimitReached, TeacherError
+from seedtune.errors import TeacherError
 from seedtune.records import Task, Verdict, read_json_lines, read_records
 from seedtune.teachers.openai_compatible import OpenAITeacher
 
@@ -25,13 +26,17 @@ SHORT = {
     "bidi": "\u202egnirts\u202c \u2066apart\u2069",
     "returns": "one\rtwo\rthree",
 }
+_draw = random.Random(0)
 LONG = {
-    "word": "w" * 1_000_000,
-    "line": "prefix " * 150_000,
-    "brackets": "{[" * 300_000,
-    "labels": "Output: " * 120_000,
-    "escapes": '\\"' * 400_000,
+    "word": _draw.randbytes(500_000).hex(),
+    "line": " ".join(_draw.randbytes(2).hex() for _ in range(200_000)),
+    "loop": "w" * 1_000_000,
+    "brackets": "{[" * 500_000,
+    "labels": "Output: " * 125_000,
+    "lines": "1. Instruction:\n" * 60_000,
+    "escapes": '\\"' * 500_000,
 }
+"""A megabyte each; the first two do not repeat themselves."""
 
 
 def kept(text: str) -> str:
@@ -98,20 +103,25 @@ def test_what_a_teacher_writes_is_kept_letter_for_letter(configure: Configure, n
 
 @pytest.mark.parametrize("as_json", [True, False], ids=["json", "text"])
 @pytest.mark.parametrize("name", LONG)
-def test_a_megabyte_in_an_answer_is_kept_and_takes_no_quadratic_time(
-    configure: Configure, name: str, as_json: bool
-) -> None:
+def test_a_megabyte_in_an_answer_takes_no_quadratic_time(configure: Configure, name: str, as_json: bool) -> None:
     with Hostile(LONG[name], "output", as_json=as_json) as server, cpu_seconds(30):
-        folder = generate(configure(server.url, 2, minhash={}))
-    all_is_readable(folder.parent)
-    for line in lines_of(folder / "instructions.jsonl"):
-        assert line["output"].partition("Mark. ")[2] == kept(LONG[name])
+        config = configure(server.url, 99, tasks_per_request=1, limits={"max_requests": 1}, minhash={})
+        assert stopped_by(config).cause == "requests"
+    all_is_readable(config.run_dir)
+    counts = funnel(config.run_dir / "generate")
+    found = lines_of(config.run_dir / "generate" / "instructions.jsonl")
+    assert counts["candidates"] or counts["broken_tasks"]
+    if name in ("word", "line"):
+        assert found
+        assert {line["output"].partition("Mark. ")[2] for line in found} == {LONG[name]}
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_a_megabyte_of_instruction_is_rejected(configure: Configure, name: str) -> None:
-    with Hostile(LONG[name], "instruction") as server, cpu_seconds(30), pytest.raises(LimitReached):
-        generate(configure(server.url, 2, limits={"max_requests": 2}, minhash={}))
+def test_a_megabyte_in_an_instruction_takes_no_quadratic_time(configure: Configure, name: str) -> None:
+    with Hostile(LONG[name], "instruction") as server, cpu_seconds(30):
+        config = configure(server.url, 99, tasks_per_request=1, limits={"max_requests": 1}, minhash={})
+        assert stopped_by(config).cause == "requests"
+    all_is_readable(config.run_dir)
 
 
 class Talking(Brisk):
@@ -161,7 +171,7 @@ def test_a_megabyte_of_an_endpoints_words_is_cut(configure: Configure) -> None:
     assert len(str(caught.value)) < 2000
 
 
-@pytest.mark.parametrize("name", ["escapes", "surrogate", "bidi"])
+@pytest.mark.parametrize("name", ["escapes", "nul", "bidi"])
 def test_names_of_models_are_shown_escaped(configure: Configure, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with Brisk(model=SHORT[name]) as server:
         config = configure(server.url, 3)
@@ -191,22 +201,21 @@ def test_the_progress_line_shows_an_endpoints_words_escaped(
 
 @pytest.mark.parametrize("name", [name for name in SHORT if name != "surrogate"])
 def test_a_prompt_and_seeds_reach_the_teacher_letter_for_letter(
-    configure: Configure, domain_folder: Path, name: str
+    configure: Configure, teacher: Brisk, domain_folder: Path, name: str
 ) -> None:
     odd = SHORT[name]
     (prompt,) = (domain_folder / "prompts").glob("*.md")
     prompt.write_bytes(f"You are a baker. {odd} So write.".encode())
     (seeds,) = (domain_folder / "seeds").glob("*.jsonl")
-    seeds.write_text(
-        "".join(json.dumps({**seed, "output": f"Mark. {odd} End."}, ensure_ascii=False) + "\n" for seed in lines(seeds))
-    )
-    with Brisk() as server:
-        folder = generate(configure(server.url, 3))
+    odder = [json.dumps(seed | {"output": f"Mark. {odd} End."}, ensure_ascii=False) for seed in lines(seeds)]
+    seeds.write_text("".join(f"{line}\n" for line in odder), newline="\n")
+    folder = generate(configure(teacher.url, 3))
     all_is_readable(folder.parent)
     for event in events_of(folder, "sent"):
         system, user = (message["content"] for message in event["request"]["messages"])
-        assert odd in system
-        assert f"Mark. {odd} End." in user or f"Mark. {json.dumps(odd)[1:-1]} End." in user
+        # A lone carriage return ends a line of a text file.
+        assert odd.replace("\r", "\n") in system
+        assert json.dumps(f"Mark. {odd} End.", ensure_ascii=False) in user
 
 
 @pytest.mark.parametrize("name", [name for name in SHORT if name != "surrogate"])
@@ -221,13 +230,12 @@ def test_documents_are_read_quoted_and_kept(configure: Configure, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_a_megabyte_of_document_takes_no_quadratic_time(configure: Configure, tmp_path: Path, name: str) -> None:
+def test_a_megabyte_of_document_takes_no_quadratic_time(
+    configure: Configure, teacher: Brisk, tmp_path: Path, name: str
+) -> None:
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents" / "dough.md").write_text(f"The dough rests for eight long hours. {LONG[name]}")
-    with Brisk() as server, cpu_seconds(30):
-        config = configure(server.url, 2, documents={"folder": tmp_path / "documents"}, limits={"max_requests": 3})
-        try:
-            folder = generate(config)
-        except LimitReached:
-            folder = config.run_dir / "generate"
-    all_is_readable(folder.parent)
+    with cpu_seconds(30):
+        config = configure(teacher.url, 99, documents={"folder": tmp_path / "documents"}, limits={"max_requests": 1})
+        assert stopped_by(config).cause == "requests"
+    all_is_readable(config.run_dir)
