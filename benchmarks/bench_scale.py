@@ -19,7 +19,7 @@ from seedtune.config import Config
 from seedtune.domains import load_domain
 from seedtune.generate.journal import Journal
 from seedtune.generate.state import State
-from seedtune.generate.stage import settings_of
+from seedtune.generate.settings import settings_of
 from seedtune.generate.views import write_views
 from seedtune.records import Candidate, Reply, Usage, Verdict
 
@@ -35,7 +35,7 @@ def state_of(accepted: int) -> tuple[State, dict[str, object]]:
     domain = load_domain(config.domain)
     packs = domain.select_packs(None)
     state = State(config, domain, packs)
-    return state, settings_of(config, domain, packs, state)
+    return state, settings_of(config, domain, packs, state.contents)
 
 
 def write_journal(path: Path, accepted: int) -> None:

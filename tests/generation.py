@@ -53,6 +53,34 @@ class ByIndex(Brisk):
         return super().answer(body)
 
 
+class BySeed(Brisk):
+    """Replies follow from the request and its own seed, so that the pool does not fill up; some take longer.
+
+    Attributes:
+        indices: Of the requests that were answered, in this order.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.indices: list[int] = []
+        self.in_flight = 0
+
+    def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        with self.lock:
+            self.in_flight += 1
+        try:
+            time.sleep(self.latency * (int(body["seed"]) % 8))
+            mark = {"role": "system", "content": str(body["seed"])}
+            status, reply = super().answer(body | {"messages": [mark, *body["messages"]]})
+        finally:
+            with self.lock:
+                self.in_flight -= 1
+        if status == 200:
+            with self.lock:
+                self.indices.append(int(body["seed"]))
+        return status, reply
+
+
 Configure = Callable[..., Config]
 """A config for the teacher at a URL; keyword arguments go into ``generate``, and some into the teacher."""
 

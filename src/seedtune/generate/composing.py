@@ -19,7 +19,7 @@ from seedtune.generate.prompting import Form, build_messages, reply_prefix
 from seedtune.generate.sampling import draw_for, draw_seeds, usable_packs
 from seedtune.generate.sequence import FollowUp
 from seedtune.generate.structured import tasks_schema
-from seedtune.records import Request, SeedTask, content_id
+from seedtune.records import Decoding, Request, SeedTask, Step, content_id
 
 
 class Composer:
@@ -164,7 +164,7 @@ class Composer:
             messages=self._classic.instruction_messages(pack.prompt, shown, count, form),
             prefix=self._classic.reply_prefix("instructions", len(shown), form),
             reply_schema=classic.instructions_schema(count) if structured else None,
-            decoding=self._classic.DECODING["instructions"],
+            decoding=self._decoding("instructions"),
         )
 
     def _classification(self, index: int, work: FollowUp, structured: bool) -> Request:
@@ -177,7 +177,7 @@ class Composer:
             messages=self._classic.classification_messages(candidate.instruction, form),
             prefix=self._classic.reply_prefix("classification", form=form),
             reply_schema=classic.classification_schema() if structured else None,
-            decoding=self._classic.DECODING["classification"],
+            decoding=self._decoding("classification"),
         )
 
     def _instances(self, index: int, work: FollowUp, structured: bool) -> Request:
@@ -193,8 +193,15 @@ class Composer:
             ),
             prefix=self._classic.reply_prefix("instances", form=form),
             reply_schema=classic.instances_schema(work.is_classification) if structured else None,
-            decoding=self._classic.DECODING["instances"],
+            decoding=self._decoding("instances"),
         )
+
+    def _decoding(self, step: Step) -> Decoding:
+        """As in the paper; in fixed mode no reply is longer than the user lets the teacher write."""
+        decoding, most = self._classic.DECODING[step], self._config.teacher.sampling.max_tokens
+        if self._config.fidelity == "strict" or decoding.max_tokens is None:
+            return decoding
+        return decoding.model_copy(update={"max_tokens": min(decoding.max_tokens, most)})
 
     def _judgement(self, index: int, work: FollowUp, structured: bool) -> Request:
         candidates, form = [verdict.candidate for verdict in work.pending], _form(structured)

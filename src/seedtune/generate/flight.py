@@ -30,6 +30,7 @@ class Flight:
 
     def __init__(self, state: State, journal: Journal, teachers: Mapping[str, ChatTeacher], folder: Path) -> None:
         self.interrupted = False
+        self._gave_up = False
         self._state = state
         self._journal = journal
         self._teachers = teachers
@@ -98,16 +99,15 @@ class Flight:
 
     def give_up(self) -> None:
         """Cancel what is in flight; it may have been paid for all the same."""
+        self._gave_up = True
         for task in self._tasks:
             task.cancel()
 
     async def settle(self) -> None:
-        """Note what was given up as lost: it may be paid for. What the teacher can find again is not lost."""
+        """Note what was given up, and did not land, as lost."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for requests in self._tasks.values():
-            lost = [r for r in requests if r.index in self._sent and r.index not in self._state.tickets]
-            if lost:
-                self.failed(lost, "given up", paid=True)
+            self._lose(requests)
 
     def sending(self, requests: Sequence[Request]) -> None:
         """See :class:`seedtune.teachers.protocol.Account`, as for the three below."""
@@ -265,12 +265,20 @@ class Flight:
             pass
         self._news.clear()
 
+    def _lose(self, requests: Sequence[Request]) -> None:
+        """What was on its way may be paid for. What the teacher can find again is not lost."""
+        lost = [r for r in requests if r.index in self._sent and r.index not in self._state.tickets]
+        if lost:
+            self.failed(lost, "given up", paid=True)
+
     def _land(self) -> None:
         """Record what has come, all of it with one wait for the disk."""
         landed, self._landed = self._landed, []
         replies: list[Reply] = []
         for task in landed:
             requests = self._tasks.pop(task)
+            if task.cancelled() and self._gave_up:
+                self._lose(requests)
             for request in requests:
                 self._flying.discard(request.index)
                 self._sent.discard(request.index)

@@ -10,39 +10,22 @@ recorded: they are paid for.
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from seedtune import console, runs
-from seedtune.config import Config, GenerateConfig, LocalTeacherConfig, OpenAITeacherConfig
-from seedtune.domains import Domain, Pack
+from seedtune.config import GenerateConfig, LocalTeacherConfig, OpenAITeacherConfig
+from seedtune.domains import Domain
 from seedtune.domains.contamination import seeds_among_items
 from seedtune.errors import ConfigError, DataError, DomainError, LimitReached, TeacherError
 from seedtune.generate.flight import Flight
 from seedtune.generate.journal import Journal
+from seedtune.generate.settings import settings_of
 from seedtune.generate.state import State
 from seedtune.generate.views import count_accepted, write_views
 from seedtune.teachers import make_teacher
 
 logger = logging.getLogger(__name__)
-
-_HOW_TO_REACH = {
-    "base_url",
-    "api_key_env",
-    "concurrency",
-    "rpm",
-    "tpm",
-    "timeout_s",
-    "max_retries",
-    "give_up_after_s",
-    "transport",
-    "batch_requests",
-    "context_window",
-    "structured_output",
-    "prices",
-}
-
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, ``systemctl stop`` and the like, and a terminal that went away."""
@@ -62,7 +45,7 @@ def run_generate(run: runs.Run, domain: Domain) -> None:
     config = run.config
     packs = domain.select_packs(config.generate.packs)
     state = State(config, domain, packs)
-    settings = settings_of(config, domain, packs, state)
+    settings = settings_of(config, domain, packs, state.contents)
     goal = config.generate.num_instructions
     fingerprint = runs.fingerprint(settings, goal)
     if run.is_done("generate", fingerprint):
@@ -102,28 +85,6 @@ def _say_how_it_ended(state: State, dataset: Path) -> None:
     if spent["cost"] is not None:
         parts.append(f"cost {spent['cost']:.4f} {spent['currency']}")
     logger.info("generate: %s: %s", ", ".join(parts), console.relative(dataset))
-
-
-def settings_of(config: Config, domain: Domain, packs: Sequence[Pack], state: State) -> dict[str, Any]:
-    """What shapes the data: a journal goes on only under the same.
-
-    How many instructions, the limits, and how an endpoint is reached may change between sessions.
-    """
-    hidden: dict[str, Any] = {"teacher": _HOW_TO_REACH, "judge": {"teacher": _HOW_TO_REACH, "rubric": True}}
-    left_out = dict.fromkeys(("num_instructions", "limits", "packs", "decontaminate"), True) | hidden
-    generate = config.generate.model_dump(mode="json", exclude=left_out)
-    if generate["documents"] is not None:
-        del generate["documents"]["folder"]
-    return {
-        "seed": config.seed,
-        "domain": domain.name,
-        "packs": [pack.name for pack in packs],
-        "content": domain.content_id(list(packs)),
-        "items": state.items_digest,
-        "documents": state.composer.passages_digest,
-        "rubric": state.composer.rubric,
-        "generate": generate,
-    }
 
 
 def _refuse(config: GenerateConfig, domain: Domain, there: int) -> None:
@@ -170,11 +131,13 @@ async def _collect(state: State, journal: Journal, folder: Path) -> None:
             await flight.run(advance)
     finally:
         flight.give_up()
-        await flight.settle()
-        for teacher in teachers.values():
-            await teacher.close()
-        for number in signals:
-            events.remove_signal_handler(number)
+        try:
+            await flight.settle()
+        finally:
+            for teacher in teachers.values():
+                await teacher.close()
+            for number in signals:
+                events.remove_signal_handler(number)
     if flight.interrupted and not state.funnel.is_full:
         journal.append("stopped", [{"cause": "interrupt"}], durable=True)
         raise KeyboardInterrupt

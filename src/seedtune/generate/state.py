@@ -4,11 +4,11 @@ The state follows from the journal alone; :meth:`State.replay` rebuilds it. Of w
 instructions of the pool and the counts.
 """
 
-import json
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,15 @@ from pydantic import ValidationError
 
 from seedtune.config import Config, LocalTeacherConfig, OpenAITeacherConfig, Prices, TeacherConfig
 from seedtune.domains import Domain, Pack
-from seedtune.errors import DataError, RunError
+from seedtune.errors import DataError
 from seedtune.generate.composing import Composer
 from seedtune.generate.deciding import Decider, Outcome
 from seedtune.generate.funnel import PENDING, Funnel
 from seedtune.generate.journal import MEND, numbered_events
 from seedtune.generate.sequence import Sequence
+from seedtune.generate.settings import require_same
 from seedtune.records import Reply, Request, Usage, Verdict, validation_message
-from seedtune.teachers import worst_case
+from seedtune.teachers import block_of, worst_case
 from seedtune.teachers.ledger import Ledger, prices_of
 
 TEACHER, JUDGE = "teacher", "judge"
@@ -44,13 +45,12 @@ class State:
         self.teachers: dict[str, TeacherConfig] = {TEACHER: generate.teacher}
         if generate.judge is not None and generate.judge.teacher is not None:
             self.teachers[JUDGE] = generate.judge.teacher
-        self.block = max(t.batch_size if isinstance(t, LocalTeacherConfig) else 1 for t in self.teachers.values())
-        """Indices are drawn in blocks of this size, so that what is decoded together is the same in every session."""
         is_classic = generate.mode == "classic"
         self._sequence = Sequence(
             0 if is_classic and generate.fidelity == "strict" else generate.lookahead,
             dependent=is_classic or generate.judge is not None,
-            block=self.block,
+            # Not :attr:`block`: what a request builds on must not depend on the machine.
+            block=max(t.batch_size if isinstance(t, LocalTeacherConfig) else 1 for t in self.teachers.values()),
         )
         self.ledger = Ledger(generate.limits, {name: prices_of(teacher) for name, teacher in self.teachers.items()})
         self.funnel = Funnel(generate.num_instructions, is_classic)
@@ -70,6 +70,11 @@ class State:
         self._written: list[str] = []
         self._written_at: list[int] = []
         """Instructions that a classic request may show, and the requests that brought them."""
+
+    @cached_property
+    def block(self) -> int:
+        """Indices are handed out in blocks of this size: what is decoded together is the same in every session."""
+        return max(block_of(teacher) for teacher in self.teachers.values())
 
     @property
     def accepted(self) -> int:
@@ -92,9 +97,13 @@ class State:
         return self.ledger.cost if self.prices else None
 
     @property
-    def items_digest(self) -> str:
-        """Content hash of the evaluation items that candidates are held against; empty for none."""
-        return self._decider.items_digest
+    def contents(self) -> dict[str, str]:
+        """What shapes the data beside the config: the items that candidates are held against, documents, rubric."""
+        return {
+            "items": self._decider.items_digest,
+            "documents": self.composer.passages_digest,
+            "rubric": self.composer.rubric,
+        }
 
     @property
     def is_stalled(self) -> bool:
@@ -251,7 +260,7 @@ class State:
         """One event of an earlier session."""
         kind = event["event"]
         if kind == "start":
-            _same_settings(path, event["settings"], settings)
+            require_same(path, event["settings"], settings)
         elif kind in ("sent", "resent"):
             request = Request.model_validate(event["request"]) if kind == "sent" else self._sent(event["index"])
             self.send(request, self.worst_case(request), event.get("batch", False))
@@ -306,24 +315,3 @@ class _Recent:
     def is_below(self, bound: int) -> bool:
         """False while there were not enough requests to tell."""
         return self._size is not None and len(self._last) == self._size and self._sum < bound
-
-
-def _same_settings(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, object]:
-        leaves: dict[str, object] = {}
-        for key, value in tree.items():
-            leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}  # pyright: ignore[reportUnknownArgumentType]
-        return leaves
-
-    before, now = flat(old), flat(json.loads(json.dumps(new)))
-    changed = [key for key in sorted(before | now) if before.get(key) != now.get(key)]
-    if changed:
-        words = {
-            "content": "the domain's prompts, seeds or filters",
-            "items": "the domain's evaluation items, or decontaminate",
-        }
-        list_of = "; ".join(words.get(key) or f"{key}: {before.get(key)} -> {now.get(key)}" for key in changed)
-        raise RunError(
-            f"{path}: this run's data was begun with other settings ({list_of}). "
-            "Change them back, or give the run another name (--set name=...)"
-        )

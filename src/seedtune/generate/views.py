@@ -52,8 +52,8 @@ def count_accepted(folder: Path) -> int:
         return 0
     count, last = 0, None
     for _, line in read_json_lines(folder / INSTRUCTIONS):
-        count += line["instruction"] != last
-        last = line["instruction"]
+        count += line.get("instruction") != last
+        last = line.get("instruction")
     return count
 
 

@@ -37,16 +37,21 @@ Configure = Callable[..., Config]
 
 @pytest.fixture
 def configure(tmp_path: Path, domain_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
-    """A config for the teacher at a URL; the stage's clock runs fast."""
+    """A config for the teacher at a URL, ``how`` in its section ``generate``; the stage's clock runs fast."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.setattr(stage, "make_teacher", partial(OpenAITeacher, clock=Clock(SPEED)))
 
     def make(
-        url: str | list[str], goal: int = 100_000, name: str = "run", limits: Any = None, **teacher: Any
+        url: str | list[str],
+        goal: int = 100_000,
+        name: str = "run",
+        limits: Any = None,
+        how: Any = None,
+        **teacher: Any,
     ) -> Config:
         endpoint = {"type": "openai", "model": "fake", "base_url": url, "sampling": {"max_tokens": 200}}
-        generate = {"num_instructions": goal, "seeds_per_request": 2, "tasks_per_request": 2}
+        generate = {"num_instructions": goal, "seeds_per_request": 2, "tasks_per_request": 2} | (how or {})
         limits = {"stall_requests": None} | (limits or {})
         generate |= {"teacher": endpoint | teacher, "limits": limits}
         tree = {"name": name, "domain": str(domain_folder), "runs_dir": tmp_path / "runs", "generate": generate}
@@ -104,9 +109,9 @@ def thirty_percent(attempt: Attempt, on_the_way: bool = True) -> str:
     return ""
 
 
-def cost_of(server: FaultyTeacher) -> float:
-    """In millionths, a whole number."""
-    return sum(charge.prompt_tokens * 1 + charge.completion_tokens * 10 for charge in server.bill)
+def cost_of(server: FaultyTeacher, times: int = 1) -> float:
+    """In millionths, a whole number, at so many times the usual prices."""
+    return times * sum(charge.prompt_tokens * 1 + charge.completion_tokens * 10 for charge in server.bill)
 
 
 def attempts_of(config: Config) -> dict[str, Counter[int]]:
@@ -123,30 +128,80 @@ def books(config: Config) -> Ledger:
     domain = load_domain(config.domain)
     packs = domain.select_packs(None)
     state = State(config, domain, packs)
-    state.replay(config.run_dir / "generate" / "journal.jsonl", stage.settings_of(config, domain, packs))
+    state.replay(config.run_dir / "generate" / "journal.jsonl", journal(config)[0]["settings"])
     return state.ledger
 
 
 PATIENT = {"concurrency": 64, "timeout_s": 0.12, "max_retries": 60, "prices": PRICES}
+CLASSIC = {"mode": "classic", "judge": {"min_score": 3}, "lookahead": 64}
+COURT_PRICES = {"input_per_million": 3.0, "output_per_million": 30.0, "as_of": "2026-11-02"}
 
 
-@pytest.mark.slow
-def test_of_five_thousand_requests_at_thirty_percent_faults_every_attempt_is_accounted_for(
-    configure: Configure,
+def judged_at(url: str) -> dict[str, Any]:
+    """Another teacher judges, at three times the price."""
+    sampling = {"max_tokens": 100}
+    judge = PATIENT | {"type": "openai", "model": "court", "base_url": url, "prices": COURT_PRICES}
+    return {"judge": {"teacher": judge | {"sampling": sampling}}, "lookahead": 64}
+
+
+@pytest.mark.parametrize(
+    ("requests", "how"),
+    [pytest.param(5000, {}, marks=pytest.mark.slow, id="5000, alpaca"), pytest.param(600, CLASSIC, id="600, classic")],
+)
+def test_of_many_requests_at_thirty_percent_faults_every_attempt_is_accounted_for(
+    configure: Configure, requests: int, how: dict[str, Any]
 ) -> None:
     with FaultyTeacher(fault=thirty_percent) as server:
-        config = configure(server.url, limits={"max_requests": 5000, "max_cost": 1000.0}, **PATIENT)
+        limits = {"max_requests": requests, "max_cost": 1000.0}
+        config = configure(server.url, limits=limits, how=how, **PATIENT)
         assert stopped_by(config) == "requests"
     assert set(server.faults) == {"", *LOST_ON_THE_WAY, *FOR_GOOD}
     found = attempts_of(config)
-    assert found["reply"] == dict.fromkeys(range(5000), 1)
+    assert found["reply"] == dict.fromkeys(range(requests), 1)
     assert found["sent"] == found["reply"] + found["lost"] + found["turned_away"]
     # Whatever arrived is on the books; what timed out on its way there may not have.
     assert server.attempts <= found["sent"]
     charged = Counter(charge.index for charge in server.bill)
     assert charged <= found["reply"] + found["lost"]
-    assert [event["index"] for event in journal(config) if event["event"] == "committed"] == list(range(5000))
+    assert [event["index"] for event in journal(config) if event["event"] == "committed"] == list(range(requests))
     assert cost_of(server) <= (books(config).cost or 0.0) * 1e6
+    if how:
+        steps = json.loads((config.run_dir / "generate" / "funnel.json").read_text())["requests_by_step"]
+        assert set(steps) == {"instructions", "classification", "instances", "judgement"}
+        assert sum(steps.values()) == requests
+
+
+@pytest.mark.parametrize("max_cost", [0.04, 0.2])
+@pytest.mark.parametrize("concurrency", [1, 32])
+def test_the_bills_of_teacher_and_judge_together_never_exceed_the_budget(
+    configure: Configure, max_cost: float, concurrency: int
+) -> None:
+    with FaultyTeacher(fault=thirty_percent) as server, FaultyTeacher(fault=thirty_percent) as court:
+        patient = PATIENT | {"concurrency": concurrency}
+        config = configure(server.url, limits={"max_cost": max_cost}, how=judged_at(court.url), **patient)
+        assert stopped_by(config) == "budget"
+    ledger = books(config)
+    paid = cost_of(server) + cost_of(court, times=3)
+    assert 0.3 * max_cost * 1e6 < paid <= (ledger.cost or 0.0) * 1e6 <= max_cost * 1e6
+    assert cost_of(server) <= (ledger.of("teacher").cost or 0.0) * 1e6
+    assert 0 < cost_of(court, times=3) <= (ledger.of("judge").cost or 0.0) * 1e6
+
+
+def test_a_free_teacher_with_a_judge_that_is_paid_keeps_within_the_budget(configure: Configure) -> None:
+    free = PATIENT | {"prices": {"input_per_million": 0, "output_per_million": 0, "as_of": "2026-11-01"}}
+    with FaultyTeacher() as server, FaultyTeacher(fault=thirty_percent) as court:
+        config = configure(server.url, limits={"max_cost": 0.05}, how=judged_at(court.url), **free)
+        assert stopped_by(config) == "budget"
+        assert 0 < cost_of(court, times=3) <= 0.05 * 1e6
+    assert (books(config).of("teacher").cost, len(server.bill) > 0) == (0.0, True)
+
+
+def test_near_its_goal_a_judged_run_keeps_as_many_in_flight_as_it_needs(configure: Configure) -> None:
+    """Requests up to the follow-ups that decide are needed in any case: they must not leave one by one."""
+    with FaultyTeacher(latency=lambda _: 0.02) as server:
+        generate(configure(server.url, goal=24, concurrency=16, how={"judge": {"min_score": 1}, "lookahead": 32}))
+    alone = sum(load == 1 for load in server.loads)
+    assert alone < len(server.loads) / 4
 
 
 @pytest.mark.parametrize("max_cost", [0.02, 0.2])
@@ -154,7 +209,7 @@ def test_of_five_thousand_requests_at_thirty_percent_faults_every_attempt_is_acc
 def test_the_bill_never_exceeds_the_budget_by_a_cent(configure: Configure, max_cost: float, concurrency: int) -> None:
     with FaultyTeacher(fault=thirty_percent) as server:
         config = configure(server.url, limits={"max_cost": max_cost}, **PATIENT | {"concurrency": concurrency})
-        assert stopped_by(config) == "cost"
+        assert stopped_by(config) == "budget"
     assert 0.3 * max_cost * 1e6 < cost_of(server) <= (books(config).cost or 0.0) * 1e6 <= max_cost * 1e6
 
 
@@ -162,7 +217,7 @@ def test_a_run_goes_on_after_the_budget_was_raised_and_keeps_within_it(configure
     with FaultyTeacher(fault=thirty_percent) as server:
         for max_cost in (0.02, 0.05, 0.1):
             config = configure(server.url, limits={"max_cost": max_cost}, **PATIENT)
-            assert stopped_by(config) == "cost"
+            assert stopped_by(config) == "budget"
             assert cost_of(server) <= max_cost * 1e6
     found = attempts_of(config)
     assert found["sent"] == found["reply"] + found["lost"] + found["turned_away"]
@@ -171,13 +226,13 @@ def test_a_run_goes_on_after_the_budget_was_raised_and_keeps_within_it(configure
 def test_a_retry_that_the_budget_forbids_is_not_sent_and_ends_as_a_limit(configure: Configure) -> None:
     with FaultyTeacher(fault=lambda attempt: "" if attempt.index < 2 else "500") as server:
         config = configure(server.url, limits={"max_cost": 0.02}, **PATIENT | {"concurrency": 1})
-        assert stopped_by(config) == "cost"
+        assert stopped_by(config) == "budget"
         assert cost_of(server) <= 0.02 * 1e6
     found = attempts_of(config)
     assert sum(found["lost"].values()) >= 2
     assert set(found["reply"]) == {0, 1}
     assert len((config.run_dir / "generate" / "instructions.jsonl").read_text().splitlines()) == 2
-    assert journal(config)[-1]["cause"] == "cost"
+    assert journal(config)[-1]["cause"] == "budget"
 
 
 def test_what_was_lost_stays_charged_at_its_worst(configure: Configure) -> None:
@@ -283,6 +338,23 @@ def test_ctrl_c_does_not_wait_for_what_only_rests(configure: Configure, monkeypa
         threading.Thread(target=interrupt).start()
         with pytest.raises(KeyboardInterrupt):
             generate(config)
+    assert journal(config)[-1]["cause"] == "interrupt"
+
+
+def test_what_a_second_ctrl_c_gives_up_is_charged_as_lost(configure: Configure) -> None:
+    def interrupt() -> None:
+        wait_until(lambda: len(server.bill) == 4)
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+
+    with FaultyTeacher(fault=lambda _: "hang") as server:
+        config = configure(server.url, concurrency=4, timeout_s=300)
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(KeyboardInterrupt):
+            generate(config)
+    found = attempts_of(config)
+    assert found["lost"] == found["sent"] == dict.fromkeys(range(4), 1)
     assert journal(config)[-1]["cause"] == "interrupt"
 
 

@@ -100,7 +100,7 @@ def at_a_random_moment(draw: random.Random, server: BySeed) -> None:
     if draw.random() < 0.2:
         time.sleep(draw.random() * 0.3)
         return
-    enough, deadline = server.received + draw.randrange(1, 24), time.monotonic() + 10
+    enough, deadline = server.received + draw.randrange(1, 12), time.monotonic() + 10
     while server.received < enough and time.monotonic() < deadline:
         time.sleep(0.001)
     time.sleep(draw.random() * 0.02)
@@ -135,15 +135,15 @@ def survives(server: BySeed, config: Config, kills: int, seed: int) -> int:
 
 
 def configured(configure: Configure, url: str, name: str, goal: int, **generate: Any) -> Config:
-    return configure(url, goal, 1 if name == "calm" else CONCURRENCY, name, **generate)
+    return configure(url, goal, 4 if name == "calm" else CONCURRENCY, name, **generate)
 
 
 @pytest.mark.slow
 def test_a_run_killed_fifty_times_ends_with_the_same_bytes_and_pays_for_nothing_twice(configure: Configure) -> None:
     with BySeed() as server:
-        expected = views(generate(configured(configure, server.url, "calm", 700)))
-    with BySeed(latency=0.01) as server:
-        config = configured(configure, server.url, "killed", 700)
+        expected = views(generate(configured(configure, server.url, "calm", 450)))
+    with BySeed(latency=0.004) as server:
+        config = configured(configure, server.url, "killed", 450)
         assert survives(server, config, kills=50, seed=1) == 50
     assert views(config.run_dir / "generate") == expected
 
@@ -152,7 +152,7 @@ def test_a_classic_run_with_a_judge_killed_again_and_again_ends_with_the_same_by
     how: dict[str, Any] = {"mode": "classic", "judge": {}, "lookahead": 16}
     with BySeed() as server:
         expected = views(generate(configured(configure, server.url, "calm", 30, **how)))
-    with BySeed(latency=0.01) as server:
+    with BySeed(latency=0.004) as server:
         config = configured(configure, server.url, "killed", 30, **how)
         assert survives(server, config, kills=6, seed=2) >= 3
     assert views(config.run_dir / "generate") == expected

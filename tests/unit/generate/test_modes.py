@@ -12,7 +12,7 @@ import pytest
 
 from fake_teacher import FakeTeacher, step_of
 from generation import Brisk, ByIndex, Configure, events, funnel, generate, lines, stage_of, stopped_by, views
-from seedtune.errors import ConfigError, DomainError
+from seedtune.errors import ConfigError, DomainError, RunError
 from seedtune.records import content_id
 
 MODES: dict[str, dict[str, Any]] = {
@@ -196,7 +196,7 @@ def test_a_quote_that_is_not_in_the_passage_rejects_the_task(
 def test_other_documents_are_other_settings(configure: Configure, teacher: FakeTeacher, documents: Path) -> None:
     generate(configure(teacher.url, 3, documents={"folder": documents}))
     (documents / "oven.md").write_text("Something else altogether stands in this passage of the documents now.")
-    with pytest.raises(Exception, match="documents: "):
+    with pytest.raises(RunError, match="the documents"):
         generate(configure(teacher.url, 5, documents={"folder": documents}))
 
 
