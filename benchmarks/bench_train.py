@@ -48,8 +48,9 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
 from seedtune.train.fused import attention
 from seedtune.train.fused.llama import Fusion
-from seedtune.train.fused.packing import PackedRows, pack
-from seedtune.train.fused.trainer import ARGUMENTS, FusedTrainer
+from seedtune.train.fused.packing import pack
+from seedtune.train.steps import Passes, Steps
+from seedtune.train.trainer import ARGUMENTS, FUSED_ARGUMENTS, Trainer
 
 WARM_UP = 3
 TOKENS_A_STEP = 8192
@@ -215,6 +216,20 @@ def arguments(steps: int, gpu: bool, **extra: Any) -> SFTConfig:
     return SFTConfig(**{**given, **extra})
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Bins(Steps):
+    """Steps of full passes, made ahead: what a GPU can do at best."""
+
+    bins: tuple[list[int], ...] = ()
+
+    @property
+    def per_epoch(self) -> int:
+        return len(self.bins)
+
+    def rows_of(self, step: int) -> list[int]:
+        return self.bins[step % len(self.bins)]
+
+
 class InOrder(SFTTrainer):
     """TRL's trainer over given groups of rows, padded to the longest of a group."""
 
@@ -278,12 +293,15 @@ class Bench:
             fusion = Fusion(checkpointed_layers=int(recipe.partition("=")[2]))
         elif recipe != "fused":
             fusion = dataclasses.replace(fusion, **{recipe.removeprefix("fused-"): False})
-        packed = PackedRows.of([(row, row) for row in self.data], bins, 0, capacity)
-        given = arguments(steps, self.gpu, **ARGUMENTS, logging_steps=logs)
+        pairs = [(np.array(row), np.array(row)) for row in self.data]
+        passes = Passes(True, capacity, 0, multiple=128)
+        packed = Bins(pairs, 1, steps, 0, passes, bins=tuple(bins))
+        given = arguments(steps, self.gpu, **ARGUMENTS, **FUSED_ARGUMENTS, logging_steps=logs)
         # Without autocast stock PEFT would multiply in float32.
         cast = {"autocast_adapter_dtype": False} if recipe == "fused-lora" else {}
         model = get_peft_model(self.base, lora(dropout), **cast)
-        return FusedTrainer(packed, fusion, shuffle=False, model=model, args=given, **common), useful
+        common.pop("train_dataset")
+        return Trainer(packed, fusion=fusion, model=model, args=given, **common), useful
 
     def run(self, recipe: str) -> dict[str, Any]:
         steps = self.steps + WARM_UP

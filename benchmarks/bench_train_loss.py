@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_train import InOrder, arguments, base_model, tokenizer, version
+from bench_train import Bins, InOrder, arguments, base_model, tokenizer, version
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 
 from seedtune.train.fused.llama import Fusion
-from seedtune.train.fused.packing import PackedRows, pack
-from seedtune.train.fused.trainer import ARGUMENTS, FusedTrainer
+from seedtune.train.fused.packing import pack
+from seedtune.train.steps import Passes
+from seedtune.train.trainer import ARGUMENTS, FUSED_ARGUMENTS, Trainer
 
 VOCABULARY, TOPICS, KNOWN = 512, 10, 8
 ODDS = (0.6, 0.2, 0.15, 0.05)
@@ -88,7 +89,7 @@ def tuned(base: Any, recipe: str, seed: int, steps: int, data: tuple[Rows, Rows]
     rows, held_out = data
     bins = pack([len(row) for row in rows], TOKENS_A_STEP)
     np.random.default_rng(seed).shuffle(bins)
-    common = {"processing_class": tokenizer(), "train_dataset": Dataset.from_dict({"input_ids": rows})}
+    common = {"processing_class": tokenizer()}
     adapter = LoraConfig(
         r=16, lora_alpha=32, lora_dropout=0.1, bias="none", task_type="CAUSAL_LM", target_modules="all-linear"
     )
@@ -97,15 +98,17 @@ def tuned(base: Any, recipe: str, seed: int, steps: int, data: tuple[Rows, Rows]
     if recipe == "trl":
         base.set_attn_implementation("sdpa")
         given = arguments(steps, True, gradient_checkpointing=False, **learning)
-        trainer: Any = InOrder(groups=bins, model=base, args=given, peft_config=adapter, **common)
+        dataset = Dataset.from_dict({"input_ids": rows})
+        trainer: Any = InOrder(
+            groups=bins, model=base, args=given, peft_config=adapter, train_dataset=dataset, **common
+        )
     else:
-        packed = PackedRows.of([(row, row) for row in rows], bins, 0, TOKENS_A_STEP)
-        trainer = FusedTrainer(
-            packed,
-            Fusion(float8=recipe == "fused-fp8"),
-            shuffle=False,
+        pairs = [(np.array(row), np.array(row)) for row in rows]
+        trainer = Trainer(
+            Bins(pairs, 1, steps, 0, Passes(True, TOKENS_A_STEP, 0, multiple=128), bins=tuple(bins)),
+            fusion=Fusion(float8=recipe == "fused-fp8"),
             model=get_peft_model(base, adapter),
-            args=arguments(steps, True, **ARGUMENTS, **learning),
+            args=arguments(steps, True, **ARGUMENTS, **FUSED_ARGUMENTS, **learning),
             **common,
         )
     start = time.perf_counter()

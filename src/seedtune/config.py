@@ -170,6 +170,9 @@ class LocalTeacherConfig(_Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch_size: int = Field(default=8, ge=1)
     """Requests decoded together."""
+    continuous: bool | None = None
+    """True: where a reply has ended, the next request takes its place; faster, but a text may change with what is
+    decoded beside it, by rounding. False: fixed batches, which give the same texts again. None: True on a GPU."""
     sampling: SamplingConfig = SamplingConfig(max_tokens=768)
 
 
@@ -419,14 +422,20 @@ class EvaluateConfig(_Section):
     split: Literal["test", "dev"] = "test"
     """``test`` to report on; ``dev`` while you choose among checkpoints and settings."""
     methods: tuple[Literal["loglikelihood", "generate"], ...] = ("loglikelihood", "generate")
-    """Compare the options' log-likelihoods, or let the model write its answer."""
+    """Compare the options' log-likelihoods, or let the model write its answer (the only way for cloze and open)."""
+    shots: int = Field(default=0, ge=0, le=32)
+    """Items of ``dev``, with their answers, put before each question."""
     limit: int | None = Field(default=None, ge=1)
     """Take only this many items of each suite, evenly over the file."""
     batch_size: int = Field(default=8, ge=1)
     max_new_tokens: int = Field(default=24, ge=1)
-    """For a written answer to a closed question."""
+    """For a written answer to a closed question, or for a gap."""
+    open_tokens: int = Field(default=256, ge=1)
+    """For an answer in sentences."""
     showcase_tokens: int = Field(default=160, ge=1)
     """For the side-by-side answers in the report."""
+    fail_on_contamination: bool = False
+    """Stop, naming them, where training rows hold items; else clean and contaminated items are reported apart."""
 
 
 class Config(_Section):

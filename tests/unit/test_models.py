@@ -80,7 +80,7 @@ def test_a_named_dtype_is_taken_as_it_is(name: str, training: bool) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for a machine without a GPU")
-def test_training_on_a_cpu_is_in_float32() -> None:
+def test_training_all_weights_on_a_cpu_is_in_float32() -> None:
     assert models.pick_dtype("auto", training=True) == torch.float32
 
 

@@ -36,4 +36,6 @@ def _is_whole(path: Path, step: int) -> bool:
     except (OSError, ValueError):
         return False
     sizes = {file.name: file.stat().st_size for file in path.iterdir() if file.suffix in _BINARY}
-    return state.get("global_step") == step and "adapter_model.safetensors" in sizes and all(sizes.values())
+    weights = {"adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json"}
+    there = {file.name for file in path.iterdir()}
+    return state.get("global_step") == step and bool(weights & there) and all(sizes.values())

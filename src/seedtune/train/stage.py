@@ -1,6 +1,7 @@
-"""Train the adapter: examples -> rows -> SFTTrainer -> adapter folder.
+"""Train the adapter: examples -> rows -> trainer -> adapter folder.
 
-Checkpoints are written evenly over the run; after a crash or Ctrl-C the same command goes on from the last whole one.
+Checkpoints are written evenly over the run; after a crash or Ctrl-C the same command goes on from the last whole one,
+with the very numbers that an unbroken run would have had.
 """
 
 import json
@@ -19,17 +20,20 @@ from seedtune.config import Config, TrainConfig
 from seedtune.domains import Domain
 from seedtune.errors import DataError, TrainingError
 from seedtune.records import read_json_lines, write_atomic, write_records
+from seedtune.train import launch
 from seedtune.train.card import model_card
 from seedtune.train.checkpoints import last_checkpoint
 from seedtune.train.dataset import Example, Row, collect_examples, make_row, split_examples
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-    from trl.trainer.sft_config import SFTConfig
+
+    from seedtune.train.trainer import BadStep
 
 logger = logging.getLogger(__name__)
 
-_LOGS_PER_RUN = 200
+_HOW_NOT_WHAT = {"report_to", "pass_tokens", "gradient_checkpointing", "checkpoints", "gpus"}
+"""Settings that do not change what is learned: a run goes on, and stays done, whatever they are."""
 
 
 def run_train(run: runs.Run, domain: Domain) -> None:
@@ -44,7 +48,7 @@ def run_train(run: runs.Run, domain: Domain) -> None:
     packs = domain.select_packs(config.generate.packs)
     generated = _generated_file(run)
     fingerprint = runs.fingerprint(
-        config.train.model_dump(mode="json", exclude={"report_to"}),
+        config.train.model_dump(mode="json", exclude=_HOW_NOT_WHAT),
         config.model.model_dump(mode="json"),
         [config.seed, domain.file.system_prompt],
         run.output_digests("generate") if generated else {},
@@ -53,7 +57,9 @@ def run_train(run: runs.Run, domain: Domain) -> None:
     )
     if run.is_done("train", fingerprint):
         logger.info("train: done before")
+        launch.hand_out(None)
         return
+    _say_what_changed(run)
     run.set_aside_if_other("train", fingerprint)
     folder = run.folder("train")
     with run.working("train", fingerprint) as done:
@@ -72,8 +78,42 @@ def run_train(run: runs.Run, domain: Domain) -> None:
         numbers = _train(run, rows, held_rows, tokenizer)
         adapter = folder / "adapter"
         write_atomic(adapter / "README.md", model_card(run, domain, numbers))
-        outputs = [adapter / "adapter_model.safetensors", adapter / "adapter_config.json", folder / "metrics.jsonl"]
-        done([*outputs, folder / "rows.jsonl"], numbers)
+        weights = "adapter_model.safetensors" if config.train.method == "lora" else "config.json"
+        outputs = [adapter / weights, folder / "metrics.jsonl", folder / "rows.jsonl"]
+        done([*outputs, *([adapter / "adapter_config.json"] if config.train.method == "lora" else [])], numbers)
+
+
+_SETTINGS = "settings.json"
+"""What the stage's folder was made with."""
+_PER_STEP = "rows_per_step"
+_SMALL_SCALE = 0.5
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    train = config.train.model_dump(mode="json")
+    return {"train": train, "model": config.model.model_dump(mode="json"), "seed": config.seed}
+
+
+def _say_what_changed(run: runs.Run) -> None:
+    """Name the settings that differ from those that the stage's folder was made with."""
+    path = run.path / "train" / _SETTINGS
+    if not path.is_file():
+        return
+    before, now = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(_settings(run.config))
+    changed = [
+        f"{key}: {before.get(key)} -> {now.get(key)}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key) and key.removeprefix("train.") not in _HOW_NOT_WHAT
+    ]
+    if changed:
+        logger.warning("train: settings have changed since, so training begins anew: %s", "; ".join(changed))
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return found
 
 
 def _generated_file(run: runs.Run) -> Path | None:
@@ -125,62 +165,92 @@ def _train(
     run: runs.Run, rows: list[Row], held_rows: list[Row], tokenizer: "PreTrainedTokenizerFast"
 ) -> dict[str, Any]:
     """Train, save the adapter, and return the run's numbers."""
-    config, folder = run.config, run.folder("train")
-    steps = _total_steps(config.train, len(rows))
-    checkpoint = last_checkpoint(folder / "checkpoints")
-    if checkpoint is not None:
-        logger.info("train: going on from step %s", checkpoint.name.removeprefix("checkpoint-"))
-    trainer = _make_trainer(config, folder / "checkpoints", steps, (rows, held_rows), tokenizer)
-    with console.progress("train", steps) as advance, _graceful_interrupt() as interrupted, _explained(folder):
-        from seedtune.train.progress import Recorder
+    from seedtune.train import build
+    from seedtune.train.trainer import BadStep
 
-        trainer.add_callback(Recorder(folder / "metrics.jsonl", advance, interrupted, resumed=checkpoint is not None))
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    config, folder = run.config, run.folder("train")
+    checkpoint = last_checkpoint(folder / "checkpoints")
+    if checkpoint is None:
+        shutil.rmtree(folder / "best", ignore_errors=True)
+    count = launch.wanted_processes(config)
+    job = _job(config, folder, checkpoint, (rows, held_rows), count)
+    _say_scale(config.train)
+    try:
+        with (
+            launch.team(count),
+            console.progress("train", job.steps) as advance,
+            _graceful_interrupt() as interrupted,
+            _explained(folder),
+        ):
+            launch.hand_out(job)
+            trainer = build.train(job, advance, interrupted)
+    except BadStep as problem:
+        raise _named(problem, job, rows, folder) from problem
     if interrupted():
         raise KeyboardInterrupt
-    _save_adapter(trainer, tokenizer, config, folder)
-    return _numbers(folder / "metrics.jsonl", rows, held_rows, trainer)
+    best = _save(trainer, tokenizer, config, folder)
+    return _numbers(folder / "metrics.jsonl", rows, held_rows, trainer, best)
 
 
-def _make_trainer(
-    config: Config,
-    folder: Path,
-    steps: int,
-    rows: tuple[list[Row], list[Row]],
-    tokenizer: "PreTrainedTokenizerFast",
-) -> Any:
-    """TRL's trainer over the base model with a fresh adapter; ``rows`` are those for training and the held-out ones."""
-    try:
-        from datasets import Dataset
-        from peft import LoraConfig
-        from transformers.trainer_callback import PrinterCallback
-        from trl.trainer.sft_trainer import SFTTrainer
-    except ImportError as problem:
+def _job(
+    config: Config, folder: Path, checkpoint: Path | None, rows: tuple[list[Row], list[Row]], processes: int
+) -> launch.Job:
+    from seedtune.train.progress import metrics_until
+
+    training, held_out = rows
+    per_step = config.train.batch_size * config.train.gradient_accumulation * processes
+    history: list[dict[str, Any]] = []
+    if checkpoint is None:
+        write_atomic(folder / _SETTINGS, json.dumps(_settings(config) | {_PER_STEP: per_step}, indent=2) + "\n")
+    else:
+        _check_same_steps(folder / _SETTINGS, per_step, config.train)
+        done = int(checkpoint.name.removeprefix("checkpoint-"))
+        logger.info("train: going on from step %d", done)
+        history = metrics_until(folder / "metrics.jsonl", done)
+    families: dict[str, list[Any]] = {}
+    for row in held_out:
+        families.setdefault(row.example.pack, []).append(_tokens(row))
+    steps = _total_steps(config.train, len(training), per_step)
+    return launch.Job(config, folder, checkpoint, steps, [_tokens(row) for row in training], families, history)
+
+
+def _check_same_steps(path: Path, per_step: int, settings: TrainConfig) -> None:
+    """A run that was begun on other hardware may go on only with steps of as many rows."""
+    if not path.is_file():
+        return
+    before = json.loads(path.read_text(encoding="utf-8")).get(_PER_STEP, per_step)
+    if before != per_step:
         raise TrainingError(
-            "training needs torch, transformers, trl and peft: pip install 'seedtune[train]'"
-        ) from problem
-    lora = config.train.lora
-    training, held_out = (
-        Dataset.from_dict({"input_ids": [r.input_ids for r in group], "labels": [r.labels for r in group]})
-        for group in rows
-    )
-    trainer: Any = SFTTrainer(
-        model=models.load_model(config.model, training=True),
-        args=_trainer_arguments(config, folder, steps, evaluate=bool(rows[1])),
-        train_dataset=training,
-        eval_dataset=held_out if rows[1] else None,
-        processing_class=tokenizer,
-        peft_config=LoraConfig(
-            r=lora.r,
-            lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]
-            lora_dropout=lora.dropout,
-            target_modules=lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules),
-            bias="none",
-            task_type="CAUSAL_LM",
-        ),
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
+            f"{path.parent}: begun with {before} rows a step, and here a step would have {per_step} "
+            f"(train.batch_size {settings.batch_size} x train.gradient_accumulation {settings.gradient_accumulation} x "
+            "GPUs): go on with as many GPUs as before (train.gpus), or give this run another name"
+        )
+
+
+def _tokens(row: Row) -> Any:
+    import numpy as np
+
+    return np.array(row.input_ids, np.int64), np.array(row.labels, np.int64)
+
+
+def _total_steps(settings: TrainConfig, rows: int, per_step: int) -> int:
+    if settings.max_steps is not None:
+        return settings.max_steps
+    return max(1, math.ceil(math.ceil(rows / per_step) * settings.epochs))
+
+
+def _say_scale(settings: TrainConfig) -> None:
+    lora = settings.lora
+    if settings.method == "full":
+        logger.info("train: all weights are trained")
+        return
+    logger.info("train: the adapter's effective scale is %.3g (alpha %g, r %d)", lora.scale, lora.alpha, lora.r)
+    if lora.scale < _SMALL_SCALE and not lora.rslora:
+        logger.info(
+            "train: that is little for a rank of %d; train.lora.rslora=true would make it %.3g (alpha / sqrt(r))",
+            lora.r,
+            lora.alpha / lora.r**0.5,
+        )
 
 
 @contextmanager
@@ -192,8 +262,9 @@ def _explained(folder: Path) -> Generator[None]:
         yield
     except torch.OutOfMemoryError as problem:
         raise TrainingError(
-            "the GPU's memory is full: lower train.batch_size (and raise train.gradient_accumulation), "
-            "lower train.max_length, or set train.gradient_checkpointing=true"
+            "the GPU's memory is full: lower train.pass_tokens or train.batch_size (raise train.gradient_accumulation "
+            "as much), lower train.max_length, set train.gradient_checkpointing=true, or train.quantization=4bit. "
+            "'seedtune plan' says what fits"
         ) from problem
     except OSError as problem:
         raise TrainingError(
@@ -201,55 +272,36 @@ def _explained(folder: Path) -> Generator[None]:
         ) from problem
 
 
-def _total_steps(settings: TrainConfig, rows: int) -> int:
-    if settings.max_steps is not None:
-        return settings.max_steps
-    per_epoch = math.ceil(math.ceil(rows / settings.batch_size) / settings.gradient_accumulation)
-    return max(1, math.ceil(per_epoch * settings.epochs))
+def _named(problem: "BadStep", job: launch.Job, rows: Sequence[Row], folder: Path) -> TrainingError:
+    """Save the rows of a step whose loss went wrong, and say which they are."""
+    from seedtune.train.steps import Passes, Steps
 
-
-def _trainer_arguments(config: Config, folder: Path, steps: int, evaluate: bool) -> "SFTConfig":
-    """TRL's arguments: ours, and over them the user's ``trainer_args``."""
-    import torch
-    from trl.trainer.sft_config import SFTConfig
-
-    settings, gpu = config.train, torch.cuda.is_available()
-    checkpointing = gpu if settings.gradient_checkpointing is None else settings.gradient_checkpointing
-    arguments: dict[str, Any] = {
-        "output_dir": str(folder),
-        "max_steps": steps,
-        "per_device_train_batch_size": settings.batch_size,
-        "per_device_eval_batch_size": settings.batch_size,
-        "gradient_accumulation_steps": settings.gradient_accumulation,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": "cosine" if settings.scheduler == "cosine" else "constant_with_warmup",
-        "warmup_steps": settings.warmup,
-        "max_grad_norm": settings.max_grad_norm,
-        "gradient_checkpointing": checkpointing,
-        "bf16": gpu and torch.cuda.is_bf16_supported(),
-        "fp16": gpu and not torch.cuda.is_bf16_supported(),
-        "use_cpu": models.pick_device().type == "cpu",
-        "dataloader_pin_memory": gpu,
-        # Rows of like length share a batch: on short rows a third of a batch would be padding otherwise.
-        "train_sampling_strategy": "group_by_length",
-        "seed": config.seed,
-        "data_seed": config.seed,
-        "eval_strategy": "steps" if evaluate else "no",
-        "eval_steps": max(1, math.ceil(steps / settings.evaluations)),
-        "eval_on_start": evaluate,
-        "save_strategy": "steps",
-        "save_steps": max(1, math.ceil(steps / settings.checkpoints)),
-        "save_total_limit": 2,
-        "logging_steps": max(1, steps // _LOGS_PER_RUN),
-        "disable_tqdm": True,
-        "report_to": list(settings.report_to) or "none",
-        "max_length": None,
-        "dataset_kwargs": {"skip_prepare_dataset": True},
-    }
-    try:
-        return SFTConfig(**{**arguments, **settings.trainer_args})
-    except (TypeError, ValueError) as problem:
-        raise TrainingError(f"train.trainer_args: {problem}") from problem
+    settings = job.config.train
+    per_step = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))[_PER_STEP]
+    steps = Steps(job.rows, per_step, job.steps, job.config.seed, Passes(False, settings.batch_size, 0))
+    chosen = [rows[number] for number in steps.rows_of(problem.step)]
+    path = folder / "bad-step.jsonl"
+    write_records(
+        path,
+        [
+            {
+                "step": problem.step + 1,
+                "id": row.example.task.id,
+                "pack": row.example.pack,
+                "tokens": len(row.input_ids),
+                "instruction": row.example.task.instruction,
+                "input": row.example.task.input,
+                "output": row.example.task.output,
+            }
+            for row in chosen
+        ],
+    )
+    what = "is no number" if not math.isfinite(problem.loss) else f"jumped to {problem.loss:.3g}"
+    few = ", ".join(row.example.task.id for row in chosen[:4]) + (", ..." if len(chosen) > 4 else "")
+    return TrainingError(
+        f"the loss of step {problem.step + 1} {what}: training stopped. Its {len(chosen)} rows ({few}) are in {path}: "
+        "look for broken text among them, lower train.learning_rate, or raise train.loss_jump if they are sound"
+    )
 
 
 @contextmanager
@@ -273,25 +325,48 @@ def _graceful_interrupt() -> Generator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _save_adapter(trainer: Any, tokenizer: "PreTrainedTokenizerFast", config: Config, folder: Path) -> None:
-    """Adapter and tokenizer, whole or not at all."""
+def _save(trainer: Any, tokenizer: "PreTrainedTokenizerFast", config: Config, folder: Path) -> dict[str, Any] | None:
+    """Weights and tokenizer, whole or not at all.
+
+    Returns:
+        Step and held-out loss of the best weights, if those are the ones saved.
+    """
+    from seedtune.train.progress import BEST, read_best
+
     temporary, final = folder / ".adapter", folder / "adapter"
     shutil.rmtree(temporary, ignore_errors=True)
-    trainer.model.save_pretrained(temporary)
+    best = read_best(folder) if config.train.keep == "best" else None
+    if best is not None:
+        shutil.copytree(folder / BEST, temporary, ignore=shutil.ignore_patterns("best.json", "README.md"))
+        if best["step"] < trainer.state.global_step:
+            logger.info("train: kept the weights of step %d, whose held-out loss was lowest", best["step"])
+    elif config.train.sharding == "fsdp" and trainer.args.world_size > 1:
+        # The parts were put together for the last checkpoint; here each process has its own alone.
+        checkpoint = folder / "checkpoints" / f"checkpoint-{trainer.state.global_step}"
+        shutil.copytree(
+            checkpoint, temporary, ignore=shutil.ignore_patterns("*.pt", "*.pth", "*.bin", "trainer_state*")
+        )
+    else:
+        trainer.model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
     path = temporary / "adapter_config.json"
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    # Where the embedded model lies in this machine's cache is of no use elsewhere.
-    if config.model.name == models.EMBEDDED:
-        settings["base_model_name_or_path"] = models.EMBEDDED_HUB_ID
-    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    if path.is_file():
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        # Where the embedded model lies in this machine's cache is of no use elsewhere.
+        if config.model.name == models.EMBEDDED:
+            settings["base_model_name_or_path"] = models.EMBEDDED_HUB_ID
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(final, ignore_errors=True)
     temporary.rename(final)
+    return best
 
 
-def _numbers(metrics: Path, rows: Sequence[Row], held_rows: Sequence[Row], trainer: Any) -> dict[str, Any]:
-    losses = [line["eval_loss"] for _, line in read_json_lines(metrics) if "eval_loss" in line]
-    training = [line["loss"] for _, line in read_json_lines(metrics) if "loss" in line]
+def _numbers(
+    metrics: Path, rows: Sequence[Row], held_rows: Sequence[Row], trainer: Any, best: dict[str, Any] | None
+) -> dict[str, Any]:
+    lines = [line for _, line in read_json_lines(metrics)]
+    losses = [line["eval_loss"] for line in lines if "eval_loss" in line]
+    training = [line["loss"] for line in lines if "loss" in line]
     parameters = [p for p in trainer.model.parameters() if p.requires_grad]
     return {
         "rows": len(rows),
@@ -299,9 +374,19 @@ def _numbers(metrics: Path, rows: Sequence[Row], held_rows: Sequence[Row], train
         "truncated_rows": sum(row.truncated for row in rows),
         "tokens_per_epoch": sum(len(row.input_ids) for row in rows),
         "steps": trainer.state.global_step,
+        "rows_per_step": trainer.steps.per_step,
+        "kept_step": best["step"] if best else trainer.state.global_step,
+        "kernels": "plain" if trainer.fusion is None else "fused",
+        "peak_gpu_gib": _peak_gib(),
         "trainable_parameters": sum(p.numel() for p in parameters),
         "first_loss": training[0] if training else None,
         "last_loss": training[-1] if training else None,
         "held_out_loss_before": losses[0] if losses else None,
-        "held_out_loss_after": losses[-1] if losses else None,
+        "held_out_loss_after": (best["held_out_loss"] if best else losses[-1]) if losses else None,
     }
+
+
+def _peak_gib() -> float | None:
+    import torch
+
+    return round(torch.cuda.max_memory_allocated() / 2**30, 2) if torch.cuda.is_available() else None

@@ -1,7 +1,6 @@
 """metrics.jsonl under resumes and kills, and the stop that a user asks for."""
 
 import json
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,18 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peft import LoraConfig, get_peft_model
-from transformers import (
-    AutoModelForCausalLM,
-    Trainer,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from seedtune.records import read_json_lines
-from seedtune.train.checkpoints import last_checkpoint
-from seedtune.train.progress import Recorder
+from seedtune.train.progress import Keeper, Recorder, Schedule, read_best
 
 
 class Bar:
@@ -43,7 +34,8 @@ class Session:
     def __init__(self, path: Path, start: int = 0, stop: bool = False) -> None:
         self.bar = Bar()
         self.control = TrainerControl()
-        self.recorder = Recorder(path, self.bar, lambda: stop, resumed=start > 0)
+        self.recorder = Recorder(path, self.bar, resumed=start > 0, per_epoch=10)
+        self.schedule = Schedule(2, lambda: stop)
         self.arguments = arguments(path.parent)
         self.state = TrainerState(global_step=start, epoch=start / 10)
         self.recorder.on_train_begin(self.arguments, self.state, self.control)
@@ -55,10 +47,12 @@ class Session:
     def end_step(self, step: int) -> None:
         self.state.global_step = step
         self.recorder.on_step_end(self.arguments, self.state, self.control)
+        self.schedule.on_step_end(self.arguments, self.state, self.control)
 
     def run(self, start: int, end: int) -> None:
-        """The held-out loss at the start (as eval_on_start) and every second step, the loss at every step."""
-        self.log(start, eval_loss=9.0)
+        """The held-out loss before the first and every second step, the loss at every step."""
+        if start == 0:
+            self.log(start, eval_loss=9.0)
         for step in range(start + 1, end + 1):
             self.log(step, loss=10.0 - step / 10, learning_rate=1e-4)
             if step % 2 == 0:
@@ -135,7 +129,7 @@ def test_a_torn_last_line_is_cut_and_the_step_written_anew(metrics: Path, keep: 
 
 def test_a_resume_without_metrics_starts_them(metrics: Path) -> None:
     Session(metrics, start=4).run(4, 6)
-    assert kinds(metrics) == Counter([(4, "eval_loss"), (5, "loss"), (6, "loss"), (6, "eval_loss")])
+    assert kinds(metrics) == Counter([(5, "loss"), (6, "loss"), (6, "eval_loss")])
 
 
 def test_numbers_are_written_as_they_are(metrics: Path) -> None:
@@ -173,47 +167,76 @@ def test_a_stop_saves_and_ends_after_the_step_when_asked_for(metrics: Path, aske
     assert (session.control.should_save, session.control.should_training_stop) == (asked, asked)
 
 
-def train(llama: Path, folder: Path, stop_at: int | None = None) -> None:
-    """A real training of eight steps on the tiny LLaMA, from its last checkpoint on."""
-    rows = [{"input_ids": [5, 6, 7, 8 + n], "labels": [5, 6, 7, 8 + n]} for n in range(8)]
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(llama), LoraConfig(r=2, task_type="CAUSAL_LM"))
-    settings = arguments(
-        folder,
-        max_steps=8,
-        per_device_train_batch_size=1,
-        logging_steps=1,
-        eval_strategy="steps",
-        eval_steps=2,
-        eval_on_start=True,
-        save_steps=4,
-    )
-    checkpoint, bar = last_checkpoint(folder), Bar()
-    recorder = Recorder(
-        folder / "metrics.jsonl",
-        bar,
-        lambda: stop_at is not None and bar.calls[-1][0] >= stop_at,
-        resumed=checkpoint is not None,
-    )
-    trainer = Trainer(model, settings, train_dataset=rows, eval_dataset=rows[:2], callbacks=[recorder])
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+@pytest.mark.parametrize(("step", "measured"), [(1, False), (2, True), (4, True), (5, True)])
+def test_the_held_out_loss_is_measured_evenly_and_at_the_end(metrics: Path, step: int, measured: bool) -> None:
+    session = Session(metrics)
+    session.state.max_steps = 5
+    session.end_step(step)
+    assert session.control.should_evaluate == measured
 
 
-def test_a_real_training_stops_when_asked_with_a_checkpoint_of_that_step(tiny_llama: Path, tmp_path: Path) -> None:
-    train(tiny_llama, tmp_path, stop_at=3)
-    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-3"
+class Weights:
+    """A model that is one number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def save_pretrained(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        (folder / "weights").write_text(str(self.number))
 
 
-def test_a_real_training_that_was_killed_logs_each_step_once(tiny_llama: Path, tmp_path: Path) -> None:
-    train(tiny_llama, tmp_path)
-    # As after a kill at step 7: the last checkpoint is that of step 4, the last line is torn.
-    shutil.rmtree(tmp_path / "checkpoint-8")
-    metrics = tmp_path / "metrics.jsonl"
-    metrics.write_bytes(metrics.read_bytes()[:-60])
-    train(tiny_llama, tmp_path)
-    assert kinds(metrics) == whole_run(8)
+class Measured:
+    """A training told to a keeper: a loss, then a held-out loss, at each step."""
+
+    def __init__(self, folder: Path, patience: int | None = None, history: list[dict[str, Any]] | None = None) -> None:
+        self.folder = folder
+        self.keeper = Keeper(folder, True, patience, history or [])
+        self.state, self.control = TrainerState(global_step=0), TrainerControl()
+
+    def take(self, step: int, held_out: float, training: float = 1.0) -> bool:
+        """Whether it asks for a stop."""
+        self.state.global_step = step
+        where = (arguments(self.folder), self.state, self.control)
+        if step > 0:
+            self.keeper.on_log(*where, logs={"loss": training})
+        self.keeper.on_log(*where, logs={"eval_loss": held_out})
+        self.keeper.on_evaluate(*where, model=Weights(step))
+        return self.control.should_training_stop
 
 
-def test_a_real_training_that_was_interrupted_logs_each_step_once(tiny_llama: Path, tmp_path: Path) -> None:
-    train(tiny_llama, tmp_path, stop_at=4)
-    train(tiny_llama, tmp_path)
-    assert kinds(tmp_path / "metrics.jsonl") == whole_run(8)
+def test_the_weights_of_the_lowest_held_out_loss_are_kept_and_the_untrained_ones_never(tmp_path: Path) -> None:
+    run = Measured(tmp_path)
+    run.take(0, 0.5)
+    assert read_best(tmp_path) is None
+    for step, loss in [(1, 3.0), (2, 2.0), (3, 2.5), (4, 2.0)]:
+        run.take(step, loss)
+    assert read_best(tmp_path) == {"step": 2, "held_out_loss": 2.0}
+    assert (tmp_path / "best" / "weights").read_text() == "2"
+
+
+def test_patience_counts_over_sessions_and_none_never_stops(tmp_path: Path) -> None:
+    losses = [3.0, 2.0, 2.1, 2.2, 2.3]
+    assert [Measured(tmp_path).take(step, loss) for step, loss in enumerate(losses, 1)] == [False] * 5
+    run = Measured(tmp_path, patience=2)
+    assert [run.take(step, loss) for step, loss in enumerate(losses[:4], 1)] == [False, False, False, True]
+    history = [{"step": step, "eval_loss": loss} for step, loss in enumerate(losses[:3], 1)]
+    assert Measured(tmp_path, 2, history).take(4, 2.2)
+
+
+def test_a_rising_held_out_loss_under_a_falling_training_loss_is_warned_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Measured(tmp_path)
+    for step in range(6):
+        run.take(step, 2.0 + 0.1 * step, training=1.0 - 0.1 * step)
+    assert caplog.text.count("by heart") == 1
+
+
+def test_a_held_out_loss_that_rises_with_the_training_loss_is_not_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Measured(tmp_path)
+    for step in range(6):
+        run.take(step, 2.0 + 0.1 * step, training=1.0 + 0.1 * step)
+    assert "by heart" not in caplog.text

@@ -15,7 +15,9 @@ from typing import Any, cast
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.lora import LoraLayer
 
+from seedtune.train.fused.four_bit import FourBitWeight, is_four_bit
 from seedtune.train.fused.fp8 import Float8Weight
 from seedtune.train.fused.lowrank import (
     behind,
@@ -34,7 +36,7 @@ from seedtune.train.fused.masks import Mask, draw_mask
 class Plan:
     """What a pass through LoRA layers needs to know beside the adapters."""
 
-    weight: torch.Tensor | Float8Weight
+    weight: torch.Tensor | Float8Weight | FourBitWeight
     """Frozen, [N, K]; a view of ``whole`` where there is one."""
     whole_NL: torch.Tensor | None
     """The weight and behind it room for each layer's B, zeros elsewhere: [N, K + R]. One product does all then."""
@@ -77,7 +79,7 @@ class Plan:
     def product(self, x_TK: torch.Tensor, low_TR: torch.Tensor, b_NR: Sequence[torch.Tensor]) -> torch.Tensor:
         """``x @ w.T`` and the bias, with ``low @ b.T`` added to each layer's part: [T, N]."""
         sizes, lows = [b.shape[0] for b in b_NR], low_TR.chunk(len(b_NR), 1)
-        if isinstance(self.weight, Float8Weight):
+        if isinstance(self.weight, Float8Weight | FourBitWeight):
             y_TN = self.weight.forward(x_TK)
             for y, low, b in zip(y_TN.split(sizes, 1), lows, b_NR, strict=True):
                 y.addmm_(low, b.T)
@@ -106,7 +108,7 @@ class Plan:
         self, grad_TN: torch.Tensor, flow_TR: torch.Tensor, a_RK: torch.Tensor, count: int
     ) -> torch.Tensor:
         """``grad @ w`` and what comes back through the adapters: [T, K]."""
-        if isinstance(self.weight, Float8Weight):
+        if isinstance(self.weight, Float8Weight | FourBitWeight):
             grad_TK = self.weight.backward(grad_TN)
             return spread(flow_TR, a_RK, count, self.mask, self.scale, grad_TK)
         return spread(flow_TR, a_RK, count, self.mask, self.scale).addmm_(grad_TN, self.weight)
@@ -129,18 +131,25 @@ class Projection:
     memory is spent, and merging, saving and PEFT's own forward pass still work.
     """
 
-    def __init__(self, layers: Sequence[LoraLinear], float8: bool = False) -> None:
+    def __init__(self, layers: Sequence[LoraLayer], float8: bool = False) -> None:
         """Take layers for which :func:`obstacle` finds none; ``float8``: multiply by a quantised copy of the weight."""
-        self._layers = list(layers)
+        self._layers: list[Any] = list(layers)
         bases = [cast("Any", layer.get_base_layer()) for layer in layers]
-        (name,) = layers[0].active_adapters
-        rank, fits = layers[0].r[name], kernel_fits(bases[0].weight, layers[0].r[name])
-        self.room = rank * len(layers) if fits and not float8 else 0
-        """Columns that the input should have behind it (:func:`~.lowrank.with_room`), so that one product does all."""
-        whole_NL = _joined([base.weight for base in bases], self.room)
-        weight_NK = whole_NL[:, : bases[0].in_features]
+        (name,) = self._layers[0].active_adapters
+        rank = self._layers[0].r[name]
         biases = [base.bias for base in bases if base.bias is not None]
         self._bias_N = torch.cat([bias.detach() for bias in biases]) if biases else None
+        self._whole_NL: torch.Tensor | None = None
+        self._weight: torch.Tensor | Float8Weight | FourBitWeight
+        self.room = 0
+        """Columns that the input should have behind it (:func:`~.lowrank.with_room`), so that one product does all."""
+        if is_four_bit(bases[0]):
+            self._weight = FourBitWeight([base.weight for base in bases])
+            return
+        if kernel_fits(bases[0].weight, rank) and not float8:
+            self.room = rank * len(layers)
+        whole_NL = _joined([base.weight for base in bases], self.room)
+        weight_NK = whole_NL[:, : bases[0].in_features]
         self._whole_NL = whole_NL if self.room else None
         self._weight = Float8Weight.of(weight_NK) if float8 else weight_NK
 
@@ -173,11 +182,11 @@ def obstacle(layers: Sequence[object]) -> str | None:
     """Why these layers cannot be one :class:`Projection`; None where they can."""
     names: set[tuple[object, ...]] = set()
     for layer in layers:
-        if not isinstance(layer, LoraLinear):
+        if not isinstance(layer, LoraLayer):
             return "has no adapter"
         base = cast("Any", layer.get_base_layer())
         weight, bias = base.weight, base.bias
-        if type(base) is not torch.nn.Linear:
+        if not is_four_bit(base) and not (isinstance(layer, LoraLinear) and type(base) is torch.nn.Linear):
             return f"base layer {type(base).__name__}"
         if weight.requires_grad or (bias is not None and bias.requires_grad):
             return "base weight is trained"

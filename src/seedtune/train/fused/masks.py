@@ -8,10 +8,14 @@ masks of their own, as in PEFT: the next one's word is the last one's, mixed onc
 
 Rows and pairs of columns are mixed in full once by "lowbias32" (C. Wellons, "Prospecting for Hash Functions", 2018); a
 word takes one multiply-xorshift-multiply of their exclusive or.
+
+On a CPU the hash would cost more than the products: there the bits are drawn by a generator with the mask's seeds, and
+kept until the backward pass.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 FIRST = 0x7FEB352D
@@ -29,6 +33,18 @@ class Mask:
     """In [0, 2**30)."""
     column_seed: int = 0
     """In [0, 2**30)."""
+    _drawn: dict[tuple[int, int, int], torch.Tensor] = field(
+        default_factory=dict[tuple[int, int, int], torch.Tensor], compare=False, repr=False
+    )
+
+    def drawn(self, tokens: int, width: int, adapter: int) -> torch.Tensor:
+        """Which elements adapter number ``adapter`` keeps on a CPU: bool [tokens, width]."""
+        key = (tokens, width, adapter)
+        if key not in self._drawn:
+            generator = np.random.Generator(np.random.SFC64([self.row_seed, self.column_seed, adapter]))
+            bits = np.frombuffer(generator.bytes(2 * tokens * width), np.uint16)
+            self._drawn[key] = torch.from_numpy(bits >= self.threshold >> 16).view(tokens, width)
+        return self._drawn[key]
 
     @property
     def threshold(self) -> int:
@@ -54,7 +70,14 @@ def draw_mask(probability: float) -> Mask:
 
 
 def keep(mask: Mask, tokens: int, width: int, adapter: int, device: torch.device) -> torch.Tensor:
-    """Which elements adapter number ``adapter`` keeps: bool [tokens, width]. What the kernels compute, in torch."""
+    """Which elements adapter number ``adapter`` keeps: bool [tokens, width]."""
+    if device.type == "cpu":
+        return mask.drawn(tokens, width, adapter)
+    return hashed(mask, tokens, width, adapter, device)
+
+
+def hashed(mask: Mask, tokens: int, width: int, adapter: int, device: torch.device) -> torch.Tensor:
+    """What the kernels compute, in torch: bool [tokens, width]."""
     columns_K = torch.arange(width, device=device)
     rows_T = _mix(torch.arange(tokens, device=device) + mask.row_seed)
     words_TK = (rows_T[:, None] ^ _mix((columns_K >> 1) + mask.column_seed)[None, :]) * FIRST & _WORD

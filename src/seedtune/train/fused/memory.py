@@ -59,11 +59,15 @@ class Shape:
         return self.rank * (3 * self.width + self.qkv + seen + self.width + 3 * (self.width + self.feed_forward))
 
 
-def fixed_bytes(shape: Shape, float8: bool = False) -> int:
+def fixed_bytes(shape: Shape, float8: bool = False, four_bit: bool = False) -> int:
     """Weights, with the room for B behind them; adapters, their gradients and AdamW's two moments in float32."""
     embeddings = shape.vocabulary * shape.width * (1 if shape.tied else 2)
     room = shape.rank * (3 * shape.qkv + 2 * shape.width + 4 * shape.feed_forward)
-    frozen = shape.layers * (shape.projections * _BYTES + (2 * shape.projections if float8 else room * _BYTES))
+    if four_bit:
+        # Two to a byte, and for 64 of them a scale in 8 bits.
+        frozen = shape.layers * shape.projections * (32 + 1) // 64
+    else:
+        frozen = shape.layers * (shape.projections * _BYTES + (2 * shape.projections if float8 else room * _BYTES))
     return frozen + embeddings * _BYTES + shape.layers * shape.adapters * 16
 
 
@@ -80,7 +84,9 @@ def kept_bytes(shape: Shape, checkpointed: bool = False) -> int:
     return numbers * _BYTES + 4 * (shape.heads + 2)
 
 
-def step_bytes(shape: Shape, tokens: int, checkpointed_layers: int = 0, float8: bool = False) -> int:
+def step_bytes(
+    shape: Shape, tokens: int, checkpointed_layers: int = 0, float8: bool = False, four_bit: bool = False
+) -> int:
     """The peak of a training step on ``tokens`` tokens.
 
     At the beginning of the backward pass everything is kept; then one layer's gradients come on top: those of gate and
@@ -91,10 +97,15 @@ def step_bytes(shape: Shape, tokens: int, checkpointed_layers: int = 0, float8: 
         kept += kept_bytes(shape)
     passing = tokens * (3 * shape.feed_forward + 2 * shape.width) * _BYTES
     head = min(tokens, 2048) * shape.vocabulary * _BYTES
-    return fixed_bytes(shape, float8) + tokens * kept + max(passing, head)
+    if four_bit:
+        # Gate's and up's weights, unpacked.
+        passing += 2 * shape.width * shape.feed_forward * _BYTES
+    return fixed_bytes(shape, float8, four_bit) + tokens * kept + max(passing, head)
 
 
-def layers_to_checkpoint(shape: Shape, tokens: int, available: int, float8: bool = False) -> int | None:
+def layers_to_checkpoint(
+    shape: Shape, tokens: int, available: int, float8: bool = False, four_bit: bool = False
+) -> int | None:
     """The smallest number of checkpointed layers with which a step fits; None where none does.
 
     Args:
@@ -102,6 +113,49 @@ def layers_to_checkpoint(shape: Shape, tokens: int, available: int, float8: bool
         tokens: Of a batch.
         available: Bytes of the GPU that may be used; leave about a tenth free for fragments.
         float8: With a second copy of the frozen weights in 8 bits, twice.
+        four_bit: With the frozen weights in 4 bits.
     """
     counts = range(shape.layers + 1)
-    return next((count for count in counts if step_bytes(shape, tokens, count, float8) <= available), None)
+    return next((count for count in counts if step_bytes(shape, tokens, count, float8, four_bit) <= available), None)
+
+
+@dataclass(frozen=True)
+class PassPlan:
+    """How much a device takes at once."""
+
+    tokens: int
+    """The most of a pass."""
+    checkpointed_layers: int
+
+
+MOST_TOKENS = 12288
+"""Of a pass: more make an H100 no faster."""
+_GOOD_TOKENS = 4096
+"""Of a pass: with fewer, a GPU has too little to do at once, so that running some layers twice costs less."""
+
+
+def plan_passes(
+    shape: Shape, longest: int, available: int, most: int, float8: bool = False, four_bit: bool = False
+) -> PassPlan | None:
+    """The largest passes that fit without checkpointing; where those would be short, longer ones with it.
+
+    Args:
+        shape: The model.
+        longest: Tokens of the longest row: it must fit.
+        available: As for :func:`layers_to_checkpoint`.
+        most: No pass is to be larger; at least ``longest``. :data:`MOST_TOKENS` is enough for any GPU.
+        float8: As for :func:`layers_to_checkpoint`.
+        four_bit: Likewise.
+
+    Returns:
+        None where not even the longest row fits.
+    """
+    good = max(min(_GOOD_TOKENS, most), longest)
+    for tokens in range(most, good - 1, -256):
+        if step_bytes(shape, tokens, 0, float8, four_bit) <= available:
+            return PassPlan(tokens, 0)
+    for tokens in dict.fromkeys((good, longest)):
+        layers = layers_to_checkpoint(shape, tokens, available, float8, four_bit)
+        if layers is not None:
+            return PassPlan(tokens, layers)
+    return None

@@ -1,12 +1,11 @@
 """Rows without padding: several in one long row, each attending to itself alone.
 
-Batches are made ahead as plain tensors: token ids, positions, row boundaries, and for the loss which tokens predict
-which. The GPU is never asked for a size.
+A batch is plain tensors: token ids, positions, row boundaries, and for the loss which tokens predict which. The GPU is
+never asked for a size.
 """
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,9 @@ IGNORED = -100
 """torch's label of a token outside the loss."""
 
 Batch = dict[str, torch.Tensor | int]
+
+Tokens = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""A row's token ids and labels, of one length."""
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
@@ -48,24 +50,21 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     return bins
 
 
-def batch_of(
-    rows: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]], padding: int, size: int | None = None
-) -> Batch:
+def batch_of(rows: Sequence[Tokens], padding: int, size: int | None = None) -> Batch:
     """Rows of token ids and labels as one batch for a fused model.
 
     A batch holds, with T tokens, S rows and N trained tokens:
 
-    - ``input_ids``, ``labels``, ``position_ids``: int64 [1, T]; the first label of a row is ignored, because nothing in
-      the row predicts it
+    - ``input_ids``, ``position_ids``: int64 [1, T]
     - ``cu_seq_lens_q``, ``cu_seq_lens_k``: int32 [S + 1], where rows begin and end; ``max_length_q``,
       ``max_length_k``: a length that none exceeds
-    - ``places``, ``targets``: int64 [N], which tokens predict a trained token, and that token
-    - ``num_tokens``: T less the filling
+    - ``places``, ``targets``: int64 [N], which tokens predict a trained token, and that token; nothing in a row
+      predicts its first one
 
     Args:
         rows: At least one.
         padding: Token id for the filling.
-        size: Fill the batch up to so many tokens: equal shapes spare the allocator work. Filling is not trained on.
+        size: Fill the batch up to so many tokens, so that fewer shapes occur. Filling is not trained on.
     """
     lengths = [len(ids) for ids, _ in rows]
     num_tokens, longest = sum(lengths), max(lengths)
@@ -83,7 +82,6 @@ def batch_of(
     edges = torch.from_numpy(boundaries.astype(np.int32))
     return {
         "input_ids": torch.from_numpy(input_ids)[None],
-        "labels": torch.from_numpy(labels)[None],
         "position_ids": torch.from_numpy(positions)[None],
         "cu_seq_lens_q": edges,
         "cu_seq_lens_k": edges,
@@ -91,49 +89,4 @@ def batch_of(
         "max_length_k": longest,
         "places": torch.from_numpy(trained - 1),
         "targets": torch.from_numpy(labels[trained]),
-        "num_tokens": num_tokens,
     }
-
-
-@dataclass(frozen=True)
-class Collator:
-    """The rows that the trainer's own sampler drew for a step, as one batch without padding."""
-
-    padding: int
-
-    def __call__(self, examples: list[dict[str, list[int]]]) -> Batch:
-        """From dicts of ``input_ids`` and, where a part is not to be trained on, ``labels``."""
-        pairs = [(example["input_ids"], example.get("labels", example["input_ids"])) for example in examples]
-        return batch_of([(np.array(ids, np.int64), np.array(labels, np.int64)) for ids, labels in pairs], self.padding)
-
-
-@dataclass(frozen=True, eq=False)
-class PackedRows(torch.utils.data.Dataset[Batch]):
-    """Bins of rows (:func:`pack`) as batches (:func:`batch_of`); item ``i`` is bin ``i``."""
-
-    rows: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
-    """Token ids and labels."""
-    bins: list[list[int]]
-    padding: int
-    """Token id for the filling."""
-    size: int | None = None
-    """Tokens of a batch, filled up."""
-
-    @classmethod
-    def of(
-        cls, rows: Sequence[tuple[Sequence[int], Sequence[int]]], bins: list[list[int]], padding: int, size: int | None
-    ) -> "PackedRows":
-        """From pairs of token ids and labels."""
-        return cls([(np.array(ids, np.int64), np.array(labels, np.int64)) for ids, labels in rows], bins, padding, size)
-
-    def __len__(self) -> int:
-        return len(self.bins)
-
-    def __getitem__(self, index: int) -> Batch:
-        return batch_of([self.rows[row] for row in self.bins[index]], self.padding, self.size)
-
-
-def only(batches: list[Batch]) -> Batch:
-    """The one batch of a list of one: a bin is a batch already."""
-    (batch,) = batches
-    return batch

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -12,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qw
 
 from seedtune.train.fused import attention
 from seedtune.train.fused.llama import Fusion, PackedLoss, fuse
-from seedtune.train.fused.packing import IGNORED, PackedRows
+from seedtune.train.fused.packing import IGNORED, batch_of
 
 LENGTHS = (5, 17, 1, 9)
 Make = Callable[..., Any]
@@ -43,8 +44,8 @@ def rows() -> list[tuple[list[int], list[int]]]:
 
 
 def packed(size: int | None = None) -> dict[str, Any]:
-    batch = PackedRows.of(rows(), [[2, 0, 3, 1]], 0, size)[0]
-    return {key: value for key, value in batch.items() if key not in ("labels", "num_tokens")}
+    made = rows()
+    return batch_of([(np.array(made[row][0]), np.array(made[row][1])) for row in (2, 0, 3, 1)], 0, size)
 
 
 def stock_loss(model: Any) -> tuple[torch.Tensor, int]:
@@ -102,8 +103,7 @@ def test_a_neighbour_in_the_pack_changes_nothing(make: Make) -> None:
 
 
 def _one(row: tuple[list[int], list[int]]) -> dict[str, Any]:
-    batch = PackedRows.of([row], [[0]], 0, None)[0]
-    return {key: value for key, value in batch.items() if key not in ("labels", "num_tokens")}
+    return batch_of([(np.array(row[0]), np.array(row[1]))], 0)
 
 
 def test_a_checkpointed_layer_drops_the_same_elements_when_it_runs_again(make: Make) -> None:

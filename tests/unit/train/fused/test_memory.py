@@ -5,7 +5,16 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from seedtune.train.fused.memory import Shape, fixed_bytes, kept_bytes, layers_to_checkpoint, step_bytes
+from seedtune.train.fused.memory import (
+    MOST_TOKENS,
+    PassPlan,
+    Shape,
+    fixed_bytes,
+    kept_bytes,
+    layers_to_checkpoint,
+    plan_passes,
+    step_bytes,
+)
 
 GIB = 2**30
 LLAMA_8B = Shape(32, 4096, 14336, 32, 8, 128, 128256, False, 64)
@@ -54,3 +63,27 @@ def test_a_tied_head_is_counted_once() -> None:
     tied = Shape.of(config, 4)
     config.tie_word_embeddings = False
     assert fixed_bytes(Shape.of(config, 4)) - fixed_bytes(tied) == 300 * 32 * torch.bfloat16.itemsize
+
+
+@pytest.mark.parametrize("gib", [12, 16, 20, 24, 40, 48, 80, 141])
+@pytest.mark.parametrize("four_bit", [False, True])
+def test_what_is_planned_fits_and_a_larger_pass_without_checkpointing_would_not(gib: int, four_bit: bool) -> None:
+    available = int(0.92 * gib * GIB)
+    plan = plan_passes(LLAMA_8B, 1024, available, MOST_TOKENS, four_bit=four_bit)
+    if plan is None:
+        assert step_bytes(LLAMA_8B, 1024, 32, four_bit=four_bit) > available
+        return
+    assert 1024 <= plan.tokens <= MOST_TOKENS
+    assert step_bytes(LLAMA_8B, plan.tokens, plan.checkpointed_layers, four_bit=four_bit) <= available
+    if plan.tokens < MOST_TOKENS:
+        assert step_bytes(LLAMA_8B, plan.tokens + 256, 0, four_bit=four_bit) > available
+
+
+def test_an_8b_model_in_four_bits_trains_in_12_gib() -> None:
+    assert plan_passes(LLAMA_8B, 1024, int(0.92 * 12 * GIB), MOST_TOKENS, four_bit=True) is not None
+    # Measured on an H100: 9.0 GiB.
+    assert step_bytes(LLAMA_8B, 1024, 32, four_bit=True) / GIB == pytest.approx(9.0, rel=0.05)
+
+
+def test_a_limit_on_the_passes_is_kept() -> None:
+    assert plan_passes(LLAMA_8B, 1000, 70 * GIB, 1500) == PassPlan(1500, 0)

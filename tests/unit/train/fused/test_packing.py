@@ -1,5 +1,7 @@
 """Rows in bins: none lost, none torn, boundaries and targets in the right places."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from seedtune.train.fused.packing import IGNORED, Collator, PackedRows, pack
+from seedtune.train.fused.packing import IGNORED, batch_of, pack
 
 row_lengths = st.lists(st.integers(1, 50), min_size=1, max_size=60)
 
@@ -36,42 +38,40 @@ def test_a_row_longer_than_a_bin_is_refused() -> None:
         pack([3, 60], 50)
 
 
-ROWS = [([1, 2, 3], [IGNORED, 2, 3]), ([4, 5], [4, 5]), ([6, 7, 8, 9], [IGNORED, IGNORED, IGNORED, 9])]
+ROWS = [
+    (np.array(ids), np.array(labels))
+    for ids, labels in [
+        ([6, 7, 8, 9], [IGNORED, IGNORED, IGNORED, 9]),
+        ([1, 2, 3], [IGNORED, 2, 3]),
+        ([4, 5], [4, 5]),
+    ]
+]
 
 
 def test_a_batch_is_what_trl_makes_padding_free() -> None:
-    batch = PackedRows.of(ROWS, [[2, 0, 1]], 0, None)[0]
-    order = [ROWS[2], ROWS[0], ROWS[1]]
+    batch = batch_of(ROWS, 0)
     collator = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)
-    right = collator([{"input_ids": ids, "labels": labels} for ids, labels in order])
-    for key in ("input_ids", "labels", "position_ids", "cu_seq_lens_q", "cu_seq_lens_k"):
+    right = collator([{"input_ids": ids.tolist(), "labels": labels.tolist()} for ids, labels in ROWS])
+    for key in ("input_ids", "position_ids", "cu_seq_lens_q", "cu_seq_lens_k"):
         assert torch.equal(batch[key], right[key]), key
         assert batch[key].dtype == right[key].dtype
     assert batch["max_length_q"] == batch["max_length_k"] == right["max_length_q"] == 4
+    assert torch.equal(batch["targets"], right["labels"][0][right["labels"][0] != IGNORED])
 
 
 @pytest.mark.parametrize("size", [None, 9, 10, 24])
 def test_places_predict_targets_and_filling_is_not_trained_on(size: int | None) -> None:
-    batch = PackedRows.of(ROWS, [[2, 0, 1]], 0, size)[0]
+    batch = batch_of(ROWS, 0, size)
     assert batch["places"].tolist() == [2, 4, 5, 7]
     assert batch["targets"].tolist() == [9, 2, 3, 5]
-    assert batch["num_tokens"] == 9
     assert batch["input_ids"].shape == (1, size or 9)
     edges = batch["cu_seq_lens_q"].tolist()
     assert edges[:4] == [0, 4, 7, 9]
     assert edges[-1] == (size or 9)
-    assert max(np.diff(edges)) <= batch["max_length_q"]
-    assert [int(p) for p in batch["position_ids"][0, :9]] == [0, 1, 2, 3, 0, 1, 2, 0, 1]
+    assert max(b - a for a, b in itertools.pairwise(edges)) == batch["max_length_q"] == 4
 
 
-def test_the_rows_themselves_are_not_changed() -> None:
-    rows = PackedRows.of(ROWS, [[0, 1, 2]], 0, 16)
-    first = rows[0]
-    assert rows.rows[1][1].tolist() == [4, 5]
-    assert torch.equal(first["labels"], rows[0]["labels"])
-
-
-def test_the_collator_takes_whole_rows_as_trained_where_nothing_else_is_said() -> None:
-    batch = Collator(0)([{"input_ids": [7, 8, 9]}, {"input_ids": [1, 2], "labels": [IGNORED, 2]}])
-    assert batch["labels"].tolist() == [[IGNORED, 8, 9, IGNORED, 2]]
-    assert batch["input_ids"].tolist() == [[7, 8, 9, 1, 2]]
+def test_making_a_batch_leaves_the_rows_as_they_are() -> None:
+    before = [(ids.copy(), labels.copy()) for ids, labels in ROWS]
+    batch_of(ROWS, 0, 16)
+    assert all((a == c).all() and (b == d).all() for (a, b), (c, d) in zip(before, ROWS, strict=True))

@@ -1,0 +1,52 @@
+"""Tell a run that goes wrong from one that goes well, by its losses alone."""
+
+import math
+import statistics
+from collections import deque
+from collections.abc import Sequence
+
+_REMEMBERED = 50
+_ENOUGH = 10
+"""Steps to be seen before a jump can be told."""
+
+
+class LossWatch:
+    """Looks at the loss of each training step.
+
+    Args:
+        jump: A loss above this many times the median of the last 50, and at least 1 above it, is bad; None: only one
+            that is no number. The second condition keeps small losses, which jump easily, from stopping a run.
+    """
+
+    def __init__(self, jump: float | None) -> None:
+        self._jump = jump
+        self._last: deque[float] = deque(maxlen=_REMEMBERED)
+
+    def is_bad(self, loss: float) -> bool:
+        """Whether the run must not go on; a good one is remembered."""
+        if not math.isfinite(loss):
+            return True
+        if self._jump is not None and len(self._last) >= _ENOUGH:
+            usual = statistics.median(self._last)
+            if loss > max(self._jump * usual, usual + 1):
+                return True
+        self._last.append(loss)
+        return False
+
+
+def evaluations_since_best(losses: Sequence[float]) -> int:
+    """How many held-out losses stand behind the lowest; 0 for none."""
+    return len(losses) - 1 - min(range(len(losses)), key=lambda i: losses[i]) if losses else 0
+
+
+def is_overfitting(held_out: Sequence[float], training: Sequence[float]) -> bool:
+    """Whether the held-out loss rose twice in a row, by 1% or more in all, while the training loss fell.
+
+    Args:
+        held_out: Measured so far, in order.
+        training: Mean training losses between the measurements: one less than those.
+    """
+    if len(held_out) < 3 or len(training) < 2:
+        return False
+    rises = held_out[-3] < held_out[-2] < held_out[-1] and held_out[-1] >= 1.01 * held_out[-3]
+    return rises and training[-1] < training[-2]
