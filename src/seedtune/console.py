@@ -44,16 +44,23 @@ def set_up_logging(verbose: bool = False) -> None:
     handler: logging.Handler
     if _err.is_terminal:
         handler = RichHandler(console=_err, show_path=False, log_time_format="%H:%M:%S", show_level=False)
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(_Printable("%(message)s"))
     else:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(_Printable("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # Advice to the callers of these libraries; nothing a user of seedtune could act on.
     warnings.filterwarnings("ignore", module=r"(transformers|trl|peft|accelerate|datasets|torch)(\.|$)")
     logging.getLogger("seedtune").setLevel(logging.DEBUG if verbose else logging.INFO)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Printable(logging.Formatter):
+    """Messages may hold what a model or an endpoint said."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def printable(text: str) -> str:

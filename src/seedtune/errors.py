@@ -45,7 +45,7 @@ class LimitReached(SeedtuneError, RuntimeError):  # noqa: N818 (it is a planned 
     """A limit stopped the work; everything done so far is saved.
 
     Attributes:
-        cause: Short name of the limit, such as ``cost``, ``tokens``, ``requests``, ``stall``, ``size``.
+        cause: Short name of the limit, such as ``budget``, ``tokens``, ``requests``, ``stall``, ``size``.
     """
 
     exit_code = 3

@@ -1,6 +1,7 @@
 """The house of the design: imports only point down, and rooms on one floor do not import each other."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -105,3 +106,16 @@ def test_what_runs_in_the_sandbox_needs_the_standard_library_alone() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names, f"{path}:{node.lineno}"
+
+
+def test_everything_but_training_works_without_torch() -> None:
+    """The core install: generate with an API teacher, publish the dataset, lint a domain."""
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {HEAVY}: raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "import seedtune.cli, seedtune.pipeline, seedtune.doctor, seedtune.publish.push, seedtune.generate.stage\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

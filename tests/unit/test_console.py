@@ -255,3 +255,9 @@ def test_a_path_elsewhere_is_shown_whole(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert console.relative(tmp_path / "there") == str(tmp_path / "there")
+
+
+def test_what_an_endpoint_said_reaches_the_log_as_words(capfd: pytest.CaptureFixture[str]) -> None:
+    console.set_up_logging()
+    logging.getLogger("seedtune.test").warning("the endpoint says: %s", "\x1b[2J\u202eowned")
+    assert "the endpoint says: \\x1b[2J\\u202eowned" in capfd.readouterr().err

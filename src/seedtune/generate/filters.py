@@ -47,6 +47,8 @@ _PLACEHOLDER = re.compile(
 )
 _OPENING_MARKS = "\"'`¿¡<$"
 _OPENING_CATEGORIES = ("Ps", "Pi", "Pf")
+_LONG_WORD = 30
+"""Characters that a word may have on average, addresses and paths included."""
 _LOOP_WINDOW = 8
 _LOOP_DISTINCT = 0.3
 """In prose nearly every run of eight words is new; in a decoding loop less than this share is."""
@@ -76,8 +78,10 @@ def _too_short(task: Candidate, rules: FilterRules) -> str:
 
 
 def _too_long(task: Candidate, rules: FilterRules) -> str:
-    words = _count_words(task.instruction)
-    return f"{words} words" if words > rules.max_words else ""
+    words, characters = _count_words(task.instruction), len(task.instruction)
+    if words > rules.max_words:
+        return f"{words} words"
+    return f"{characters} characters" if characters > _LONG_WORD * rules.max_words else ""
 
 
 def _blocked_word(task: Candidate, rules: FilterRules) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seedtune import console, models
 from seedtune.config import Config
 from seedtune.errors import TrainingError
+from seedtune.train.gpus import USABLE
 from seedtune.train.launch import Job, rank, world_size
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOGS_PER_RUN = 200
-_MARGIN = 0.92
-"""Of a GPU's memory that a plan may use; the rest is lost between allocations."""
 _PLAIN_PASS = "rows are padded and layers take their stock way"
 
 OURS = {
@@ -216,7 +215,7 @@ def _plan_passes(job: Job, model: Any) -> "PassPlan":
         most = 4096 if model.device.type == "cuda" else 1024
         return PassPlan(settings.pass_tokens or max(most, longest), 0)
     shape, quantized = Shape.of(model.config, settings.lora.r), settings.quantization
-    available = int(_MARGIN * (torch.cuda.mem_get_info(model.device)[0] + torch.cuda.memory_reserved(model.device)))
+    available = int(USABLE * (torch.cuda.mem_get_info(model.device)[0] + torch.cuda.memory_reserved(model.device)))
     options = {"float8": quantized == "fp8", "four_bit": quantized == "4bit"}
     plan = plan_passes(shape, longest, available, settings.pass_tokens or max(MOST_TOKENS, longest), **options)
     if plan is None:

@@ -15,14 +15,12 @@ from seedtune.train.corpus import Corpus, read_corpus
 from seedtune.train.cost import Peak, Student, Way, flops, pass_seconds, peak
 from seedtune.train.dataset import make_row, split_examples
 from seedtune.train.fused.memory import MOST_TOKENS, PassPlan, plan_passes
-from seedtune.train.gpus import GIB, Gpu
+from seedtune.train.gpus import GIB, USABLE, Gpu
 from seedtune.train.steps import Passes, Steps
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-USABLE = 0.92
-"""Of a device's memory: the rest goes to the driver's context and to fragments."""
 _PROCESS = GIB
 """What Python and torch take by themselves, where that is the memory that counts."""
 _SIMULATED_STEPS = 1000

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from seedtune.errors import ConfigError
 
 GIB = 1 << 30
+USABLE = 0.92
+"""Of a device's memory: the rest goes to the driver's context and to fragments."""
 
 
 @dataclass(frozen=True)

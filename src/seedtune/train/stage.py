@@ -44,6 +44,8 @@ def run_train(run: runs.Run, domain: Domain) -> None:
         TrainingError: it cannot start or go on.
         KeyboardInterrupt: after Ctrl-C, with a checkpoint saved.
     """
+    from seedtune.train.check import before_training
+
     config = run.config
     packs = domain.select_packs(config.generate.packs)
     generated = _generated_file(run)
@@ -65,6 +67,7 @@ def run_train(run: runs.Run, domain: Domain) -> None:
     with run.working("train", fingerprint) as done:
         examples = collect_examples(generated, packs, config.train.include_seeds, config.train.data)
         tokenizer = models.load_tokenizer(config.model)
+        before_training(config, domain, tokenizer, examples)
         made = _make_rows(tokenizer, examples, domain, config.train)
         training, _ = split_examples([row.example for row in made], config.train.held_out, config.seed)
         training_ids = {example.task.id for example in training}
@@ -195,6 +198,7 @@ def _train(
 def _job(
     config: Config, folder: Path, checkpoint: Path | None, rows: tuple[list[Row], list[Row]], processes: int
 ) -> launch.Job:
+    from seedtune.train.estimate import optimizer_steps
     from seedtune.train.progress import metrics_until
 
     training, held_out = rows
@@ -210,7 +214,7 @@ def _job(
     families: dict[str, list[Any]] = {}
     for row in held_out:
         families.setdefault(row.example.pack, []).append(_tokens(row))
-    steps = _total_steps(config.train, len(training), per_step)
+    steps = optimizer_steps(config.train, len(training), processes)
     return launch.Job(config, folder, checkpoint, steps, [_tokens(row) for row in training], families, history)
 
 
@@ -231,12 +235,6 @@ def _tokens(row: Row) -> Any:
     import numpy as np
 
     return np.array(row.input_ids, np.int64), np.array(row.labels, np.int64)
-
-
-def _total_steps(settings: TrainConfig, rows: int, per_step: int) -> int:
-    if settings.max_steps is not None:
-        return settings.max_steps
-    return max(1, math.ceil(math.ceil(rows / per_step) * settings.epochs))
 
 
 def _say_scale(settings: TrainConfig) -> None:

@@ -41,6 +41,7 @@ TRIGGERED = [
     ("too_short", candidate(""), "0 words"),
     ("too_short", candidate("   \n "), "0 words"),
     ("too_long", candidate(" ".join(["word"] * 13)), "13 words"),
+    ("too_long", candidate("What is this: " + "x" * 1000), "1014 characters"),
     ("blocked_word", candidate("Describe the image of a router."), "image"),
     ("blocked_word", candidate("Describe the IMAGE, then stop."), "image"),
     ("blocked_word", candidate("Please draw the topology here."), "Draw"),

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ CONCURRENCY = 64
 
 
 class Nursery:
-    """A process without threads that has everything imported; it forks the workers that are killed."""
+    """A process without threads that has done a small run, so that all is imported; it forks those that are killed."""
 
-    def __init__(self) -> None:
+    def __init__(self, small: Config) -> None:
         path = os.pathsep.join((str(_TESTS), os.environ.get("PYTHONPATH", "")))
         self._process = subprocess.Popen(
             [sys.executable, __file__],
@@ -34,6 +34,7 @@ class Nursery:
             text=True,
             env=os.environ | {"PYTHONPATH": path},
         )
+        self._ask(small.model_dump_json())
 
     def start(self, config: Config) -> int:
         """The id of a process that does the stage; it stays its own until :meth:`end`."""
@@ -58,8 +59,8 @@ class Nursery:
 
 
 @contextmanager
-def nursery() -> Iterator[Nursery]:
-    opened = Nursery()
+def nursery(small: Config) -> Generator[Nursery]:
+    opened = Nursery(small)
     try:
         yield opened
     finally:
@@ -68,6 +69,8 @@ def nursery() -> Iterator[Nursery]:
 
 def serve() -> None:
     """What the nursery does."""
+    generate(Config.model_validate_json(sys.stdin.readline()))
+    say(0)
     for line in sys.stdin:
         child = os.fork()
         if not child:
@@ -106,14 +109,14 @@ def at_a_random_moment(draw: random.Random, server: BySeed) -> None:
     time.sleep(draw.random() * 0.02)
 
 
-def survives(server: BySeed, config: Config, kills: int, seed: int) -> int:
+def survives(server: BySeed, config: Config, small: Config, kills: int, seed: int) -> int:
     """Kill the stage ``kills`` times at most, then let it end. Each session pays for nothing that is recorded.
 
     Returns:
         How often it was killed.
     """
     draw, folder, killed = random.Random(seed), config.run_dir / "generate", 0
-    with nursery() as workers:
+    with nursery(small) as workers:
         while True:
             before, paid = recorded(folder), len(server.indices)
             child = workers.start(config)
@@ -143,8 +146,8 @@ def test_a_run_killed_fifty_times_ends_with_the_same_bytes_and_pays_for_nothing_
     with BySeed() as server:
         expected = views(generate(configured(configure, server.url, "calm", 450)))
     with BySeed(latency=0.004) as server:
-        config = configured(configure, server.url, "killed", 450)
-        assert survives(server, config, kills=50, seed=1) == 50
+        small, config = (configured(configure, server.url, *run) for run in (("small", 1), ("killed", 450)))
+        assert survives(server, config, small, kills=50, seed=1) == 50
     assert views(config.run_dir / "generate") == expected
 
 
@@ -153,8 +156,8 @@ def test_a_classic_run_with_a_judge_killed_again_and_again_ends_with_the_same_by
     with BySeed() as server:
         expected = views(generate(configured(configure, server.url, "calm", 30, **how)))
     with BySeed(latency=0.004) as server:
-        config = configured(configure, server.url, "killed", 30, **how)
-        assert survives(server, config, kills=6, seed=2) >= 3
+        small, config = (configured(configure, server.url, *run, **how) for run in (("small", 1), ("killed", 30)))
+        assert survives(server, config, small, kills=6, seed=2) >= 3
     assert views(config.run_dir / "generate") == expected
 
 
