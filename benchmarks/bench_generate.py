@@ -29,7 +29,7 @@ from seedtune.domains import Domain, load_domain
 from seedtune.errors import LimitReached
 from seedtune.generate import stage
 from seedtune.generate.composing import Composer
-from seedtune.generate.parsing import parse_reply
+from seedtune.generate.wording.parsing import parse_reply
 from seedtune.records import Reply, Request, Usage
 from seedtune.similarity import RougeIndex
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from seedtune.config import Config
 from seedtune.domains import load_domain
 from seedtune.generate.journal import Journal
-from seedtune.generate.state import State
 from seedtune.generate.settings import settings_of
+from seedtune.generate.state import State
 from seedtune.generate.views import write_views
 from seedtune.records import Candidate, Reply, Usage, Verdict
 

@@ -1,5 +1,7 @@
 """Self-Instruct: new instructions, inputs and outputs from a prompt and seed tasks.
 
-``sampling``, ``prompting``, ``parsing`` and ``filters`` are pure; ``journal`` is the record of what happened, ``state``
-what follows from it; ``stage`` is the loop.
+A request goes through ``sequence`` (what is request i?), ``composing`` (with ``sampling``, ``documents`` and
+``wording``), ``flight`` (out and back), ``reading`` and ``deciding`` (with ``filters``). ``journal`` is the record of
+what happened, ``state`` what follows from it; ``limits`` ends a run; ``funnel``, ``progress`` and ``views`` show it;
+``settings`` says what may not change; ``stage`` is the whole.
 """

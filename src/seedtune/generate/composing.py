@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from seedtune.config import Config
 from seedtune.domains import Pack
 from seedtune.errors import ConfigError
-from seedtune.generate import classic, strict
 from seedtune.generate.documents import Passage, digest, read_passages
-from seedtune.generate.judging import (
+from seedtune.generate.sampling import draw_for, draw_seeds, usable_packs
+from seedtune.generate.sequence import FollowUp
+from seedtune.generate.wording import classic, strict
+from seedtune.generate.wording.judging import (
     JUDGEMENT_DECODING,
     judgement_messages,
     judgement_prefix,
     judgement_schema,
     read_rubric,
 )
-from seedtune.generate.prompting import Form, build_messages, reply_prefix
-from seedtune.generate.sampling import draw_for, draw_seeds, usable_packs
-from seedtune.generate.sequence import FollowUp
-from seedtune.generate.structured import tasks_schema
+from seedtune.generate.wording.prompting import Form, build_messages, reply_prefix
+from seedtune.generate.wording.structured import tasks_schema
 from seedtune.records import Decoding, Request, SeedTask, Step, content_id
 
 

@@ -10,15 +10,16 @@ from dataclasses import dataclass, replace
 from seedtune.config import GenerateConfig
 from seedtune.domains import Domain, Pack
 from seedtune.domains.contamination import ItemGuard
-from seedtune.generate import filters, strict
 from seedtune.generate.composing import Composer
 from seedtune.generate.documents import quote_fault
-from seedtune.generate.filters import FilterRules, Rejection
+from seedtune.generate.filters import form
+from seedtune.generate.filters.form import FilterRules, Rejection
+from seedtune.generate.filters.further import further_filters
 from seedtune.generate.funnel import PENDING
-from seedtune.generate.further import further_filters
-from seedtune.generate.judging import Judgement, parse_judgement
 from seedtune.generate.reading import Reader, Reading
 from seedtune.generate.sequence import FollowUp
+from seedtune.generate.wording import strict
+from seedtune.generate.wording.judging import Judgement, parse_judgement
 from seedtune.records import Candidate, Reply, Request, Verdict
 from seedtune.similarity import RougeIndex, tokenize, tokenize_ascii
 
@@ -40,7 +41,7 @@ class Decider:
         self._composer = composer
         self._reader = Reader(config)
         is_strict = config.fidelity == "strict"
-        self._filters = strict if is_strict else filters
+        self._filters = strict if is_strict else form
         blocked = domain.file.filters.blocked_words
         fixed = FilterRules(config.min_words, config.max_words, config.rouge_threshold, blocked)
         self._rules = strict.RULES[config.mode] if is_strict else fixed
@@ -106,7 +107,7 @@ class Decider:
             neighbours=near.nearest,
             mean_similarity=round(near.mean, 4),
         )
-        found = filters.similarity_fault(near.score, near.id, self._rules)
+        found = form.similarity_fault(near.score, near.id, self._rules)
         scores: dict[str, float] = {}
         for further in self._further if not found else ():
             nearest = further.nearest(candidate)

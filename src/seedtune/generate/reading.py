@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from seedtune.config import GenerateConfig
-from seedtune.generate import classic, instances, strict
-from seedtune.generate.parsing import parse_reply
 from seedtune.generate.sequence import FollowUp
+from seedtune.generate.wording import classic, instances, strict
+from seedtune.generate.wording.parsing import parse_reply
 from seedtune.records import Candidate, Reply, Request
 
 

@@ -3,7 +3,7 @@
 The order is that of Self-Instruct (Wang et al. 2023, section 2.2 and its code): the instruction's form, so that classic
 mode can ask before it has an output; then the form of input and output; then likeness to everything accepted so far,
 which other modules measure. Unlike the original's, the list of blocked words belongs to the domain ("map" and "file"
-are BGP's trade), and text keeps its case; :mod:`seedtune.generate.strict` has the original's own filters.
+are BGP's trade), and text keeps its case; :mod:`seedtune.generate.wording.strict` has the original's own filters.
 """
 
 import re

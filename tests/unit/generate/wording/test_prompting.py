@@ -2,18 +2,18 @@
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import ROOT
 from seedtune.domains import load_domain, shipped_domains
-from seedtune.generate.parsing import ParsedTask, parse_reply
-from seedtune.generate.prompting import Form, build_messages, mark_of, reply_prefix
+from seedtune.generate.wording.parsing import ParsedTask, parse_reply
+from seedtune.generate.wording.prompting import Form, build_messages, mark_of, reply_prefix
 from seedtune.records import SeedTask
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = ROOT / "tests" / "golden"
 
 PROMPT = "You write training tasks about BGP.\n\nA good answer is correct and short."
 SEEDS = (

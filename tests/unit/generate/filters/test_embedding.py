@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from seedtune.config import EmbeddingConfig, GenerateConfig, MinHashConfig
 from seedtune.errors import ModelError
-from seedtune.generate import embedding
-from seedtune.generate.embedding import EmbeddingIndex, load_encoder
-from seedtune.generate.further import further_filters
+from seedtune.generate.filters import embedding
+from seedtune.generate.filters.embedding import EmbeddingIndex, load_encoder
+from seedtune.generate.filters.further import further_filters
 from seedtune.records import SeedTask, Task
 from seedtune.similarity import Neighbour
 
@@ -156,5 +156,5 @@ def test_the_filters_stand_in_the_order_of_their_cost() -> None:
 
 
 def test_the_module_needs_no_torch_until_a_question_is_asked() -> None:
-    code = "import sys, seedtune.generate.further; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    code = "import sys, seedtune.generate.filters.further; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

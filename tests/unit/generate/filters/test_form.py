@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from conftest import cpu_seconds
 from seedtune.domains import load_domain, shipped_domains
-from seedtune.generate.filters import (
+from seedtune.generate.filters.form import (
     REASONS,
     FilterRules,
     Rejection,

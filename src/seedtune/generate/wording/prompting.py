@@ -26,7 +26,9 @@ Form = Literal["text", "json"]
 def template(name: str) -> Template:
     """A prompt template of this package. Text that it is given is never read as a template."""
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    return environment.from_string(resources.files("seedtune.generate").joinpath(name).read_text("utf-8"))
+    return environment.from_string(
+        resources.files("seedtune.generate.wording").joinpath("templates", name).read_text("utf-8")
+    )
 
 
 def mark_of(kind: str, *texts: str) -> str:

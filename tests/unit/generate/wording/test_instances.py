@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import cpu_seconds
-from seedtune.generate.instances import MAX_INSTANCES, Instance, parse_instances
+from seedtune.generate.wording.instances import MAX_INSTANCES, Instance, parse_instances
 
 TWO = (Instance("192.0.2.0/24 64496", "AS64496"), Instance("2001:db8::/32 64497", "AS64497"))
 

@@ -5,8 +5,8 @@
 3. Its instances: for a classification the label first and then an input that has it, otherwise the input first. Written
    input first, the instances of a classification tend to fall on one label.
 
-Constants are the paper's. Unlike the original's code (see :mod:`seedtune.generate.strict`), text keeps its case, a list
-is read by its running numbers at the start of lines ("172.16.0.0/12" and "16. " within an item end nothing), a reply
+Constants are the paper's. Unlike the original's code (see ``strict``), text keeps its case, a list is read by its
+running numbers at the start of lines ("172.16.0.0/12" and "16. " within an item end nothing), a reply
 that was cut off loses its last item only, and no stop string can cut an answer.
 """
 
@@ -18,13 +18,13 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
-from seedtune.generate.instances import Instance
+from seedtune.generate.wording.instances import Instance
 
 # This module and strict have the same functions, so that a stage picks one of them.
-from seedtune.generate.instances import parse_instances as parse_instances
-from seedtune.generate.parsing import without_reasoning
-from seedtune.generate.prompting import NO_INPUT, Form, template
-from seedtune.generate.structured import closed_object, members, read_list, text_of
+from seedtune.generate.wording.instances import parse_instances as parse_instances
+from seedtune.generate.wording.parsing import without_reasoning
+from seedtune.generate.wording.prompting import NO_INPUT, Form, template
+from seedtune.generate.wording.structured import closed_object, members, read_list, text_of
 from seedtune.records import Decoding, FilledText, Message, Record, SeedTask, Step
 
 SHOWN = 8
@@ -77,7 +77,9 @@ class ParsedInstructions(NamedTuple):
 @cache
 def shots() -> tuple[Shot, ...]:
     """12 classification tasks and 19 others, some with instances."""
-    text = resources.files("seedtune.generate").joinpath("classic_examples.jsonl").read_text("utf-8")
+    text = (
+        resources.files("seedtune.generate.wording").joinpath("templates", "classic_examples.jsonl").read_text("utf-8")
+    )
     return tuple(Shot.model_validate_json(line) for line in text.splitlines())
 
 

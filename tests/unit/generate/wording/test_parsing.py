@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import cpu_seconds
-from seedtune.generate.parsing import ParsedTask, parse_reply
+from seedtune.generate.wording.parsing import ParsedTask, parse_reply
 
 ONE = ParsedTask("Describe the hold timer.", "", "It ends a silent session.")
 TWO = ParsedTask("Count the prefixes.", "10.0.0.0/8\n172.16.0.0/12", "There are 2.")

@@ -9,9 +9,9 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-from seedtune.generate.parsing import without_reasoning
-from seedtune.generate.prompting import Form
-from seedtune.generate.structured import members, read_list, text_of
+from seedtune.generate.wording.parsing import without_reasoning
+from seedtune.generate.wording.prompting import Form
+from seedtune.generate.wording.structured import members, read_list, text_of
 
 MAX_INSTANCES = 5
 """The most instances kept of one instruction."""

@@ -4,20 +4,21 @@
 """
 
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedtune.generate import classic, filters, strict
-from seedtune.generate.filters import FilterRules
-from seedtune.generate.instances import Instance
-from seedtune.generate.parsing import ParsedTask, parse_reply
+from conftest import ROOT
+from seedtune.generate.filters import form
+from seedtune.generate.filters.form import FilterRules
+from seedtune.generate.wording import classic, strict
+from seedtune.generate.wording.instances import Instance
+from seedtune.generate.wording.parsing import ParsedTask, parse_reply
 from seedtune.records import Candidate, Decoding, Message, SeedTask
 from seedtune.similarity import RougeIndex, tokenize, tokenize_ascii
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = ROOT / "tests" / "golden"
 PROMPT = "You write training tasks about BGP."
 SEEDS = (
     SeedTask(instruction="What does the hold\ntimer do:", output="It ends a session that is silent for too long."),
@@ -119,7 +120,7 @@ def test_the_prefix_of_a_list_may_be_missing() -> None:
 def test_words_of_the_trade_reject(instruction: str, word: str) -> None:
     for rules in strict.RULES.values():
         assert strict.instruction_fault(candidate(instruction), rules) == ("blocked_word", word)
-    assert filters.instruction_fault(candidate(instruction), FIXED_RULES) is None
+    assert form.instruction_fault(candidate(instruction), FIXED_RULES) is None
 
 
 def test_alpaca_blocks_more_words_than_the_paper() -> None:
@@ -160,7 +161,7 @@ def test_the_originals_filters_leave_alone(instruction: str) -> None:
 def test_any_output_will_do(output: str) -> None:
     task = candidate("Explain the hold timer.", output)
     assert strict.instance_fault(task, strict.RULES["alpaca"]) is None
-    assert filters.instance_fault(task, FIXED_RULES) is not None
+    assert form.instance_fault(task, FIXED_RULES) is not None
 
 
 def test_a_task_without_an_output_is_rejected_although_alpaca_kept_it() -> None:

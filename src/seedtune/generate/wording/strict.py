@@ -26,11 +26,11 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from seedtune.generate.classic import SHOWN, ParsedInstructions, one_line, shots
-from seedtune.generate.filters import Filter, FilterRules, Rejection, first_fault
-from seedtune.generate.instances import Instance, ParsedInstances, settle
-from seedtune.generate.parsing import Fault, ParsedReply, ParsedTask
-from seedtune.generate.prompting import NO_INPUT, Form, template
+from seedtune.generate.filters.form import Filter, FilterRules, Rejection, first_fault
+from seedtune.generate.wording.classic import SHOWN, ParsedInstructions, one_line, shots
+from seedtune.generate.wording.instances import Instance, ParsedInstances, settle
+from seedtune.generate.wording.parsing import Fault, ParsedReply, ParsedTask
+from seedtune.generate.wording.prompting import NO_INPUT, Form, template
 from seedtune.records import Candidate, Decoding, Message, SeedTask, Step
 
 SEEDS = 3

@@ -6,20 +6,19 @@
 import json
 import os
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import cpu_seconds
-from seedtune.generate import classic
-from seedtune.generate.instances import parse_instances
-from seedtune.generate.prompting import Form
+from conftest import ROOT, cpu_seconds
+from seedtune.generate.wording import classic
+from seedtune.generate.wording.instances import parse_instances
+from seedtune.generate.wording.prompting import Form
 from seedtune.records import Decoding, Message, SeedTask
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = ROOT / "tests" / "golden"
 PROMPT = "You write training tasks about BGP."
 EXAMPLES = [
     "What does  the hold\ntimer do?",

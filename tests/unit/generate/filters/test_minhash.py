@@ -5,8 +5,8 @@ import random
 import pytest
 
 from seedtune.config import GenerateConfig, MinHashConfig
-from seedtune.generate.further import further_filters
-from seedtune.generate.minhash import MinHashIndex
+from seedtune.generate.filters.further import further_filters
+from seedtune.generate.filters.minhash import MinHashIndex
 from seedtune.records import Task
 from seedtune.similarity import Neighbour
 

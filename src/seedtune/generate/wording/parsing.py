@@ -12,8 +12,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from seedtune.generate.prompting import NO_INPUT
-from seedtune.generate.structured import JsonList, members, read_list, text_of
+from seedtune.generate.wording.prompting import NO_INPUT
+from seedtune.generate.wording.structured import JsonList, members, read_list, text_of
 
 _NAMES = {
     "instruction": "instruction",

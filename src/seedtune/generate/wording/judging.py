@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from seedtune.errors import DataError
-from seedtune.generate.parsing import without_reasoning
-from seedtune.generate.prompting import NO_INPUT, Form, mark_of, template
-from seedtune.generate.structured import closed_object, members, read_list, text_of
+from seedtune.generate.wording.parsing import without_reasoning
+from seedtune.generate.wording.prompting import NO_INPUT, Form, mark_of, template
+from seedtune.generate.wording.structured import closed_object, members, read_list, text_of
 from seedtune.records import Candidate, Decoding, Message
 
 JUDGEMENT_DECODING = Decoding(temperature=0.0)
@@ -60,7 +60,9 @@ def read_rubric(path: Path | None = None) -> str:
         DataError: the file cannot be read, is not UTF-8, or has nothing in it.
     """
     if path is None:
-        return resources.files("seedtune.generate").joinpath("rubric.md").read_text("utf-8").strip()
+        return (
+            resources.files("seedtune.generate.wording").joinpath("templates", "rubric.md").read_text("utf-8").strip()
+        )
     try:
         text = path.read_text(encoding="utf-8-sig").strip()
     except OSError as problem:
@@ -95,7 +97,7 @@ def judgement_messages(
 
 
 def judgement_prefix(form: Form) -> str:
-    """How an answer of the judge begins; see :func:`seedtune.generate.prompting.reply_prefix`."""
+    """How an answer of the judge begins; see :func:`seedtune.generate.wording.prompting.reply_prefix`."""
     return "1. Reason:" if form == "text" else '{"judgements": [\n{"task": 1, "reason": "'
 
 

@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from seedtune.config import GenerateConfig
-from seedtune.generate.embedding import EmbeddingIndex
-from seedtune.generate.minhash import MinHashIndex
+from seedtune.generate.filters.embedding import EmbeddingIndex
+from seedtune.generate.filters.minhash import MinHashIndex
 from seedtune.records import Task
 from seedtune.similarity import Neighbour
 

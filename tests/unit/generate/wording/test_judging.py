@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from conftest import ROOT, cpu_seconds
 from seedtune.errors import DataError
-from seedtune.generate.judging import (
+from seedtune.generate.wording.judging import (
     JUDGEMENT_DECODING,
     Agreement,
     Judgement,
@@ -21,7 +21,7 @@ from seedtune.generate.judging import (
     parse_judgement,
     read_rubric,
 )
-from seedtune.generate.prompting import Form
+from seedtune.generate.wording.prompting import Form
 from seedtune.records import Candidate
 
 GOLDEN = ROOT / "tests" / "golden"
