@@ -1,7 +1,12 @@
-"""Tokens a second of the local teacher beside plain ``generate`` of transformers, on the demo's own requests.
+"""Tokens a second of the local teacher, on the demo's own requests.
 
-The embedded model, the demo's packs, sampling and batch size; each round is a batch of new requests, done by both in
-turn. Tokens are those written up to the end of each reply; the time is that of prompts and replies together.
+The embedded model, the demo's packs, sampling and batch size, in two comparisons:
+
+- ``ours`` beside ``plain``, transformers' ``generate``: each round is a batch of new requests, done by both in turn.
+- ``continuous`` beside ``batches``, both ours: each round is three batches of new requests, whose replies may have from
+  8 tokens to the demo's most, at random.
+
+Tokens are those written up to the end of each reply; the time is that of prompts and replies together.
 Usage: python benchmarks/bench_local_teacher.py [ROUNDS]. Prints one JSON line.
 """
 
@@ -18,9 +23,9 @@ import torch
 
 from seedtune.config import LocalTeacherConfig, ModelConfig, load_config
 from seedtune.domains import load_domain
-from seedtune.generate.prompting import build_messages, reply_prefix
+from seedtune.generate.wording.prompting import build_messages, reply_prefix
 from seedtune.models import load_model, load_tokenizer
-from seedtune.records import Request
+from seedtune.records import Decoding, Reply, Request
 from seedtune.teachers.local import LocalTeacher
 
 DEMO = Path(__file__).parent.parent / "configs" / "demo.yaml"
@@ -78,10 +83,10 @@ def _length(tokens: list[int], end: int) -> int:
     return tokens.index(end) + 1 if end in tokens else len(tokens)
 
 
-def main(rounds: int) -> None:
-    config, requests = demo_requests(rounds)
+def beside_plain(config: LocalTeacherConfig, requests: list[Request]) -> dict[str, Any]:
+    """Batches of ours and of plain ``generate``."""
     size = config.batch_size
-    ours, plain = LocalTeacher(config, seed=0), Plain(config)
+    ours, plain = LocalTeacher(config.model_copy(update={"continuous": False}), seed=0), Plain(config)
     rates: dict[str, list[float]] = {"ours": [], "plain": []}
     prompts: list[int] = []
     for begin in range(0, len(requests), size):
@@ -93,17 +98,65 @@ def main(rounds: int) -> None:
         end = time.perf_counter()
         rates["plain"].append(count / (middle - start))
         prompts += [reply.usage.prompt_tokens for reply in replies]
-        rates["ours"].append(sum(reply.usage.completion_tokens for reply in replies) / (end - middle))
-    result = {
+        rates["ours"].append(_written(replies) / (end - middle))
+    return {
         "model": ours.name,
         "dtype": str(plain.model.dtype).removeprefix("torch."),
         "device": str(plain.model.device),
         "batch": size,
         "prompt_tokens": round(statistics.mean(prompts)),
-        "tokens_per_s": {name: round(statistics.median(found), 1) for name, found in rates.items()},
-        "ratio": round(statistics.median(o / p for o, p in zip(rates["ours"], rates["plain"], strict=True)), 2),
+        **_compared(rates, "ours", "plain"),
     }
-    print(json.dumps(result))
+
+
+def continuous_beside_batches(config: LocalTeacherConfig, requests: list[Request]) -> dict[str, Any]:
+    """Short and long replies mixed."""
+    draw = random.Random(0)
+    lengths = [draw.randint(8, config.sampling.max_tokens) for _ in requests]
+    mixed = [
+        request.model_copy(update={"decoding": Decoding(max_tokens=length)})
+        for request, length in zip(requests, lengths, strict=True)
+    ]
+    teachers = {
+        name: LocalTeacher(config.model_copy(update={"continuous": name == "continuous"}), seed=0)
+        for name in ("batches", "continuous")
+    }
+    rates: dict[str, list[float]] = {name: [] for name in teachers}
+    for begin in range(0, len(mixed), 3 * config.batch_size):
+        for name, teacher in teachers.items():
+            start = time.perf_counter()
+            replies = asyncio.run(_all(teacher, mixed[begin : begin + 3 * config.batch_size]))
+            rates[name].append(_written(replies) / (time.perf_counter() - start))
+    return _compared(rates, "continuous", "batches")
+
+
+async def _all(teacher: LocalTeacher, requests: list[Request]) -> list[Reply]:
+    """As the loop of a run hands them over."""
+    places = asyncio.Semaphore(teacher.concurrency)
+
+    async def call(begin: int) -> list[Reply]:
+        async with places:
+            return await teacher.complete(requests[begin : begin + teacher.batch_size])
+
+    calls = await asyncio.gather(*map(call, range(0, len(requests), teacher.batch_size)))
+    return [reply for replies in calls for reply in replies]
+
+
+def _written(replies: list[Reply]) -> int:
+    return sum(reply.usage.completion_tokens for reply in replies)
+
+
+def _compared(rates: dict[str, list[float]], ours: str, other: str) -> dict[str, Any]:
+    return {
+        "tokens_per_s": {name: round(statistics.median(found), 1) for name, found in rates.items()},
+        "ratio": round(statistics.median(o / p for o, p in zip(rates[ours], rates[other], strict=True)), 2),
+    }
+
+
+def main(rounds: int) -> None:
+    config, requests = demo_requests(3 * rounds)
+    result = beside_plain(config, requests[: rounds * config.batch_size])
+    print(json.dumps({**result, "mixed_lengths": continuous_beside_batches(config, requests)}))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fake_teacher import FakeTeacher
 from seedtune import runs
@@ -28,7 +28,7 @@ class Brisk(FakeTeacher):
         self._server.RequestHandlerClass.disable_nagle_algorithm = True
         self._server.socket.listen(64)
 
-    def __enter__(self) -> "Brisk":
+    def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True).start()
         return self
 

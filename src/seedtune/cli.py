@@ -108,10 +108,29 @@ def generate(
 
 
 @app.command
-def train(config: ConfigPath = None, /, *, set_: Overrides = None) -> int:
-    """Train the LoRA adapter on what was generated."""
-    _run_stages(_load(config, set_), "train")
-    return 0
+def train(
+    config: ConfigPath = None,
+    /,
+    *,
+    set_: Overrides = None,
+    sweep: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+) -> int:
+    """Train the LoRA adapter on what was generated.
+
+    Parameters
+    ----------
+    sweep
+        Train once for each combination of settings, and find the one with the lowest held-out loss. Followed by
+        settings below 'train' with their values, such as learning_rate=1e-4,2e-4 lora.rslora=false,true; alone, it
+        tries two schedules with four learning rates.
+    """
+    if sweep is None:
+        _run_stages(_load(config, set_), "train")
+        return 0
+    from seedtune.report.sweep import show_sweep
+    from seedtune.train.sweep import run_sweep
+
+    return show_sweep(run_sweep(config, set_ or [], sweep))
 
 
 @app.command
@@ -190,28 +209,42 @@ def export(
     run_folder: Path,
     /,
     *,
-    to: Literal["messages", "alpaca", "sharegpt", "parquet"],
+    to: Literal["messages", "alpaca", "sharegpt", "parquet", "gguf"],
     out: Path | None = None,
     with_seeds: bool = False,
+    converter: Path | None = None,
 ) -> int:
-    """Write a run's dataset in the format of another tool.
+    """Write a run's dataset, or its model, in the format of another tool.
 
     Parameters
     ----------
     to
-        messages (TRL, Axolotl, OpenAI), sharegpt (LLaMA-Factory, Unsloth), alpaca (one JSON list), or parquet.
+        The dataset: messages (TRL, Axolotl, OpenAI), sharegpt (LLaMA-Factory, Unsloth), alpaca (one JSON list), or
+        parquet. The model: gguf (llama.cpp, Ollama), with an Ollama Modelfile beside it.
     out
         The file; by default in the run folder, below export.
     with_seeds
         Put the seed tasks first.
+    converter
+        For gguf: llama.cpp's convert_hf_to_gguf.py, or the folder it is in, if it is no command here.
     """
     from seedtune import console, runs
     from seedtune.domains import load_domain
+    from seedtune.errors import ConfigError
     from seedtune.publish.formats import export as write
+    from seedtune.publish.gguf import export_gguf
 
+    wrong = "--with-seeds" if with_seeds and to == "gguf" else "--converter" if converter and to != "gguf" else None
+    if wrong:
+        raise ConfigError(f"{wrong} has no meaning with --to {to}")
     found = runs.read_run(run_folder)
-    path = write(found, load_domain(found.config.domain), to, out, with_seeds)
-    console.say(f"{to}: {console.relative(path)}")
+    domain = load_domain(found.config.domain)
+    if to == "gguf":
+        path, modelfile = export_gguf(found, domain, out, converter)
+        shown = console.relative(modelfile)
+        console.say(f"gguf: {console.relative(path)}\nOllama: ollama create {path.stem} -f {shown}")
+    else:
+        console.say(f"{to}: {console.relative(write(found, domain, to, out, with_seeds))}")
     return 0
 
 

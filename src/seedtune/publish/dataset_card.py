@@ -18,7 +18,7 @@ from seedtune import __version__, console, models, runs
 from seedtune.config import Config, JudgeConfig, LocalTeacherConfig, OpenAITeacherConfig
 from seedtune.domains import Domain
 from seedtune.errors import DataError
-from seedtune.generate.judging import Agreement, agreement
+from seedtune.generate.wording.judging import Agreement, agreement
 from seedtune.publish import pictures
 from seedtune.publish.statistics import PARTS, DatasetStatistics, Histogram, count
 from seedtune.records import content_id, read_json_lines, write_atomic

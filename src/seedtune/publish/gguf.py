@@ -7,6 +7,7 @@ written; it is run as a command, from wherever it is installed. Not covered: qua
 
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -106,7 +107,9 @@ def _convert(command: Sequence[str], folder: Path, path: Path, name: str) -> Non
         )
         if ended.returncode != 0:
             last = "\n".join((ended.stderr.strip() or ended.stdout.strip()).splitlines()[-5:])
-            raise PublishError(f"{command[-1]}: ended with code {ended.returncode}:\n{last}")
+            missing = re.search(r"No module named '(\w+)'", last)
+            advice = f"\nit needs a package: pip install {missing[1]}" if missing else ""
+            raise PublishError(f"{command[-1]}: ended with code {ended.returncode}:\n{last}{advice}")
         if not _is_gguf(temporary):
             raise PublishError(f"{command[-1]}: wrote no GGUF file; is it llama.cpp's {CONVERTER}?")
         temporary.replace(path)
@@ -132,7 +135,7 @@ def _modelfile(folder: Path, gguf: Path, system: str | None) -> str:
         logger.warning("export: the chat template has no like in an Ollama Modelfile: Ollama will guess one")
         lines.append("# No TEMPLATE: the model's chat template cannot be told in Ollama's terms.")
     else:
-        lines.append(f"TEMPLATE {_quoted(frame.without(str(tokenizer.bos_token or '')).go())}")
+        lines.append(f"TEMPLATE {_quoted(frame.without(_added_beginning(tokenizer)).go())}")
         stops += [end] if (end := frame.after_answer.strip()) else []
     if system:
         lines.append(f"SYSTEM {_quoted(system)}")
@@ -141,6 +144,12 @@ def _modelfile(folder: Path, gguf: Path, system: str | None) -> str:
     # As the evaluation asks it.
     lines += [f"PARAMETER num_ctx {context}", "PARAMETER temperature 0"]
     return "\n".join(lines) + "\n"
+
+
+def _added_beginning(tokenizer: Any) -> str:
+    """The token that llama.cpp puts before every prompt: one that the tokenizer adds to a text by itself."""
+    first = tokenizer("text")["input_ids"][0]
+    return str(tokenizer.bos_token) if first == tokenizer.bos_token_id else ""
 
 
 def _quoted(text: str) -> str:
@@ -217,7 +226,7 @@ class Frame:
         )
 
     def without(self, beginning: str) -> "Frame":
-        """Without the token of the beginning, which llama.cpp puts there itself."""
+        """Without a token that is there already when the template is applied."""
         return Frame(
             self.before_system.removeprefix(beginning),
             self.after_system,

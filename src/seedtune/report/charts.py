@@ -1,12 +1,17 @@
 """Small SVG charts: plain text, coloured by the page's style sheet through classes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 640.0, 240.0, 46.0, 28.0, 12.0, 12.0
+_LEGEND_LINE = 16.0
+_STYLE = (
+    "<style>text{font:11px system-ui,sans-serif;fill:#5b6776}.grid{stroke:#dfe3e8}.line{fill:none}"
+    "@media(prefers-color-scheme:dark){text{fill:#9aa6b5}.grid{stroke:#303945}}</style>"
+)
 
 
 class Point(NamedTuple):
@@ -33,39 +38,59 @@ def lines(series: Mapping[str, Sequence[Point]], x_label: str) -> Markup:
         series: CSS class (also the legend's text, ``_`` read as a space): points, sorted by x.
         x_label: Unit of the x axis.
     """
-    points = [point for group in series.values() for point in group if math.isfinite(point.y)]
-    if not points:
+    frame = _Frame.around(series.values())
+    if frame is None:
         return Markup("")
-    x_max = max(1.0, max(point.x for point in points))
-    ticks = _ticks(min(p.y for p in points), max(p.y for p in points))
-    low, high = ticks[0], ticks[-1]
-
-    def x(value: float) -> float:
-        return round(_LEFT + value / x_max * (_WIDTH - _LEFT - _RIGHT), 1)
-
-    def y(value: float) -> float:
-        return round(_TOP + (high - value) / (high - low) * (_HEIGHT - _TOP - _BOTTOM), 1)
-
     parts = [_opening(_HEIGHT, f"Over {x_label}: {', '.join(name.replace('_', ' ') for name in series)}")]
-    for tick in ticks:
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(tick)}" y2="{y(tick)}"/>')
-        parts.append(f'<text class="axis" x="{_LEFT - 6}" y="{y(tick) + 4}" text-anchor="end">{tick:g}</text>')
-    for value in (0.0, x_max / 2, x_max):
-        anchor = "start" if value == 0 else "end" if value == x_max else "middle"
-        # Not rounded: the middle of 25 steps is 12.5. Ten digits keep a large number out of scientific notation.
-        label = f"{value:.10g} {x_label}" if value == x_max else f"{value:.10g}"
-        parts.append(
-            f'<text class="axis" x="{x(value)}" y="{_HEIGHT - 8}" text-anchor="{anchor}">{escape(label)}</text>'
-        )
+    parts += frame.axes(x_label)
     for number, (name, group) in enumerate(series.items()):
-        finite = [point for point in group if math.isfinite(point.y)]
-        path = " ".join(f"{x(p.x)},{y(p.y)}" for p in finite)
-        parts.append(f'<polyline class="line {escape(name)}" points="{path}"/>')
+        finite = _finite(group)
+        parts.append(f'<polyline class="line {escape(name)}" points="{frame.path(finite)}"/>')
         if len(finite) <= 20:
-            parts += [f'<circle class="dot {escape(name)}" cx="{x(p.x)}" cy="{y(p.y)}" r="3"/>' for p in finite]
+            parts += [
+                f'<circle class="dot {escape(name)}" cx="{frame.x(p.x)}" cy="{frame.y(p.y)}" r="3"/>' for p in finite
+            ]
         left = _WIDTH - _RIGHT - 110 * (len(series) - number)
         parts.append(f'<circle class="dot {escape(name)}" cx="{left}" cy="{_TOP + 2}" r="4"/>')
         parts.append(f'<text class="axis" x="{left + 8}" y="{_TOP + 6}">{escape(name.replace("_", " "))}</text>')
+    return Markup("".join([*parts, "</svg>"]))
+
+
+def curves(series: Mapping[str, Sequence[Point]], x_label: str) -> Markup:
+    """A line chart of any number of series, as a file that needs nothing beside it.
+
+    The first series, the best one, is drawn thick and above the others; each has a colour of its own.
+
+    Args:
+        series: The legend's text: points, sorted by x; one without a finite point is left out.
+        x_label: Unit of the x axis.
+
+    Returns:
+        The picture; the empty string where there is nothing to draw.
+    """
+    drawn = {name: finite for name, group in series.items() if (finite := _finite(group))}
+    frame = _Frame.around(drawn.values())
+    if frame is None:
+        return Markup("")
+    height = _HEIGHT + _LEGEND_LINE * len(drawn) + 8
+    parts = [_opening(height, f"Over {x_label}: {', '.join(drawn)}", style=_STYLE), *frame.axes(x_label)]
+    # From the back to the front.
+    for number, (name, points) in reversed(list(enumerate(drawn.items()))):
+        colour = f"hsl({round(number * 360 / len(drawn))},60%,48%)"
+        width, y = (3.5 if number == 0 else 1.5), _HEIGHT + _LEGEND_LINE * (number + 0.5)
+        parts.append(
+            f'<polyline class="line" points="{frame.path(points)}" stroke="{colour}" stroke-width="{width}">'
+            f"<title>{escape(name)}</title></polyline>"
+        )
+        if len(points) <= 20:
+            parts += [
+                f'<circle cx="{frame.x(p.x)}" cy="{frame.y(p.y)}" r="{width / 2 + 1.5}" fill="{colour}">'
+                f"<title>{escape(name)}: {p.y:.4g} at {p.x:g}</title></circle>"
+                for p in points
+            ]
+        line = f'x1="{_LEFT}" x2="{_LEFT + 22}" y1="{y}" y2="{y}"'
+        parts.append(f'<line {line} stroke="{colour}" stroke-width="{width}"/>')
+        parts.append(f'<text x="{_LEFT + 30}" y="{y + 4}">{escape(name)}</text>')
     return Markup("".join([*parts, "</svg>"]))
 
 
@@ -91,9 +116,55 @@ def intervals(rows: Sequence[Row], chance: float) -> Markup:
     return Markup("".join([*parts, "</svg>"]))
 
 
-def _opening(height: float, label: str) -> str:
-    """The picture's first tag; ``label`` is for those who cannot see it."""
-    return f'<svg viewBox="0 0 {_WIDTH:g} {height:g}" role="img" aria-label="{escape(label)}">'
+def _opening(height: float, label: str, style: str = "") -> str:
+    """The picture's first tag; ``label`` is for those who cannot see it. One with a style is a file of its own."""
+    alone = f'xmlns="http://www.w3.org/2000/svg" width="{_WIDTH:g}" height="{height:g}" ' if style else ""
+    return f'<svg {alone}viewBox="0 0 {_WIDTH:g} {height:g}" role="img" aria-label="{escape(label)}">{style}'
+
+
+def _finite(points: Sequence[Point]) -> list[Point]:
+    return [point for point in points if math.isfinite(point.y)]
+
+
+class _Frame(NamedTuple):
+    """Where data lies in a line chart."""
+
+    x_max: float
+    ticks: list[float]
+
+    @classmethod
+    def around(cls, series: Iterable[Sequence[Point]]) -> "_Frame | None":
+        """A frame that all finite points fit into; None where there are none."""
+        points = [point for group in series for point in _finite(group)]
+        if not points:
+            return None
+        return cls(max(1.0, max(p.x for p in points)), _ticks(min(p.y for p in points), max(p.y for p in points)))
+
+    def x(self, value: float) -> float:
+        return round(_LEFT + value / self.x_max * (_WIDTH - _LEFT - _RIGHT), 1)
+
+    def y(self, value: float) -> float:
+        low, high = self.ticks[0], self.ticks[-1]
+        return round(_TOP + (high - value) / (high - low) * (_HEIGHT - _TOP - _BOTTOM), 1)
+
+    def path(self, points: Sequence[Point]) -> str:
+        return " ".join(f"{self.x(p.x)},{self.y(p.y)}" for p in points)
+
+    def axes(self, x_label: str) -> list[str]:
+        parts: list[str] = []
+        for tick in self.ticks:
+            y = self.y(tick)
+            parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
+            parts.append(f'<text class="axis" x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{tick:g}</text>')
+        for value in (0.0, self.x_max / 2, self.x_max):
+            anchor = "start" if value == 0 else "end" if value == self.x_max else "middle"
+            # Not rounded: the middle of 25 steps is 12.5. Ten digits keep a large number out of scientific notation.
+            label = f"{value:.10g} {x_label}" if value == self.x_max else f"{value:.10g}"
+            parts.append(
+                f'<text class="axis" x="{self.x(value)}" y="{_HEIGHT - 8}" text-anchor="{anchor}">'
+                f"{escape(label)}</text>"
+            )
+        return parts
 
 
 def _ticks(low: float, high: float) -> list[float]:

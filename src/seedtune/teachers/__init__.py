@@ -1,9 +1,9 @@
 """Teachers: models that write the new tasks, behind one protocol."""
 
 from seedtune.config import LocalTeacherConfig, TeacherConfig
-from seedtune.teachers.protocol import ChatTeacher, Forbidden, NotStructured, worst_case
+from seedtune.teachers.protocol import ChatTeacher, Forbidden, NotStructured, block_of, worst_case
 
-__all__ = ["ChatTeacher", "Forbidden", "NotStructured", "make_teacher", "worst_case"]
+__all__ = ["ChatTeacher", "Forbidden", "NotStructured", "block_of", "make_teacher", "worst_case"]
 
 
 def make_teacher(config: TeacherConfig, seed: int) -> ChatTeacher:

@@ -1,15 +1,18 @@
-"""A teacher run by transformers on this machine, a batch of requests at a time.
+"""A teacher run by transformers on this machine.
 
-The same batch gives the same text on the same machine and versions. The random numbers of a reply follow from the run's
-seed and the index of its request.
+It decodes either a batch of requests at a time, and the same batch gives the same text on the same machine and
+versions; or continuously, where the next request takes the place of one that has ended, and a text may change with its
+neighbours, by rounding. The random numbers of a reply follow from the run's seed and the index of its request.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
@@ -17,9 +20,10 @@ from seedtune.config import LocalTeacherConfig, ModelConfig
 from seedtune.errors import ModelError, TeacherError
 from seedtune.models import EMBEDDED, EMBEDDED_TITLE, load_model, load_tokenizer
 from seedtune.records import Reply, Request, Usage, content_id
-from seedtune.teachers.decoding import Decoder, Row, Written
+from seedtune.teachers.decoding import Decoder, Row, Writing
+from seedtune.teachers.engine import Engine
 from seedtune.teachers.failures import TOO_LONG
-from seedtune.teachers.protocol import NO_ACCOUNT, Account, sampling_of
+from seedtune.teachers.protocol import NO_ACCOUNT, Account, block_of, sampling_of
 from seedtune.teachers.replies import error_reply
 
 
@@ -27,7 +31,6 @@ class LocalTeacher:
     """See :class:`seedtune.teachers.ChatTeacher`."""
 
     bulk = 1
-    concurrency = 1
     structured = False
     status = ""
 
@@ -54,16 +57,16 @@ class LocalTeacher:
         self._window: int | None = loaded.config.get_text_config().to_dict().get("max_position_embeddings")
         self._decoder = Decoder(loaded, self._ends, self._text)
         self._stop = threading.Event()
+        self.batch_size = block_of(config)
+        is_continuous = self.batch_size < config.batch_size
+        # A few wait already when a place becomes free: to record a reply takes the loop as long as a token or more.
+        self.concurrency = config.batch_size + math.ceil(config.batch_size / 8) if is_continuous else 1
+        self._engine = Engine(self._decoder, config.batch_size, self._stop) if is_continuous else None
 
     @property
     def name(self) -> str:
         """The model's name; the embedded one under its own."""
         return EMBEDDED_TITLE if self._config.model == EMBEDDED else self._config.model
-
-    @property
-    def batch_size(self) -> int:
-        """Requests decoded together."""
-        return self._config.batch_size
 
     async def check(self, request: Request) -> None:
         """Count the request's tokens."""
@@ -71,33 +74,40 @@ class LocalTeacher:
             raise TeacherError(problem)
 
     async def complete(self, requests: Sequence[Request], account: Account = NO_ACCOUNT) -> list[Reply]:
-        """Answer a batch in a thread, so that the loop stays awake."""
+        """Answer requests in a thread, so that the loop stays awake."""
         account.sending(requests)
-        replies = await asyncio.to_thread(self._generate, requests)
-        if self._stop.is_set():
-            raise asyncio.CancelledError
-        return replies
-
-    def interrupt(self) -> None:
-        """Decoding stops at the next token; the batch is done again in the next session."""
-        self._stop.set()
-
-    async def close(self) -> None:
-        """Nothing is held open."""
-
-    def _generate(self, requests: Sequence[Request]) -> list[Reply]:
         start = time.monotonic()
         rows = [self._row(request) for request in requests]
         problems = [self._too_long(row) for row in rows]
         sound = [row for row, problem in zip(rows, problems, strict=True) if not problem]
-        written = iter(self._decoder.write(sound, self._stop.is_set))
-        if self._stop.is_set():
-            return []
+        try:
+            writings = await self._write(sound)
+        except torch.OutOfMemoryError as problem:
+            raise TeacherError(
+                f"{self._config.batch_size} requests at once do not fit into the GPU's memory; "
+                "lower teacher.batch_size or teacher.sampling.max_tokens"
+            ) from problem
+        if not all(writing.is_over for writing in writings):
+            raise asyncio.CancelledError
+        written = iter(writings)
         seconds = round(time.monotonic() - start, 3)
         return [
-            error_reply(request, problem) if problem else self._reply(request, row, next(written), seconds)
-            for request, row, problem in zip(requests, rows, problems, strict=True)
+            error_reply(request, problem) if problem else self._reply(request, next(written), seconds)
+            for request, problem in zip(requests, problems, strict=True)
         ]
+
+    def interrupt(self) -> None:
+        """Decoding stops at the next token; what is not over is done again in the next session."""
+        self._stop.set()
+
+    async def close(self) -> None:
+        """Decoding stops, if something is still decoded that nobody waits for."""
+        self._stop.set()
+
+    async def _write(self, rows: Sequence[Row]) -> list[Writing]:
+        if self._engine is None:
+            return await asyncio.to_thread(self._decoder.write, rows, self._stop.is_set)
+        return list(await asyncio.gather(*(asyncio.wrap_future(self._engine.write(row)) for row in rows)))
 
     def _row(self, request: Request) -> Row:
         turns = [message.model_dump() for message in request.messages]
@@ -121,16 +131,16 @@ class LocalTeacher:
             f"{prompt + reply - self._window:,} more than the context window of {self._window:,}. {TOO_LONG}"
         )
 
-    def _reply(self, request: Request, row: Row, written: Written, seconds: float) -> Reply:
-        tokens = written.tokens
+    def _reply(self, request: Request, writing: Writing, seconds: float) -> Reply:
+        row, tokens = writing.row, writing.tokens
         text = self._text(tokens[:-1] if tokens[-1] in self._ends else tokens)
         for stop in row.sampling.stop:
             text = text.partition(stop)[0]
         return Reply(
             index=request.index,
             text=request.prefix + text,
-            finish_reason="stop" if written.ended else "length",
-            usage=Usage(prompt_tokens=len(row.prompt), completion_tokens=len(written.tokens)),
+            finish_reason="stop" if writing.ended else "length",
+            usage=Usage(prompt_tokens=len(row.prompt), completion_tokens=len(tokens)),
             seconds=seconds,
         )
 

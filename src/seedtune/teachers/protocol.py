@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import NamedTuple, Protocol
 
-from seedtune.config import SamplingConfig
+from seedtune.config import LocalTeacherConfig, SamplingConfig, TeacherConfig
+from seedtune.models import pick_device
 from seedtune.records import Decoding, Reply, Request, Usage
 
 _TOKENS_PER_MESSAGE = 16
@@ -146,6 +148,17 @@ class ChatTeacher(Protocol):
     async def close(self) -> None:
         """Free connections and memory."""
         ...
+
+
+def block_of(config: TeacherConfig) -> int:
+    """The ``batch_size`` that a config's teacher has, known before its model is loaded."""
+    if not isinstance(config, LocalTeacherConfig):
+        return 1
+    is_continuous = config.continuous
+    if is_continuous is None:
+        # Without torch there is no GPU to be asked for, and the teacher says what is missing when it is made.
+        is_continuous = find_spec("torch") is not None and pick_device().type == "cuda"
+    return 1 if is_continuous else config.batch_size
 
 
 def sampling_of(request: Request, config: SamplingConfig) -> Sampling:

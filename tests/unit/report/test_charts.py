@@ -125,6 +125,35 @@ def test_a_name_is_text_never_markup() -> None:
     assert EVIL in texts(svg)
 
 
+# Curves
+
+
+def test_curves_are_a_file_of_their_own_with_the_best_in_front_and_all_in_the_legend() -> None:
+    series = {f"learning_rate={n}": [Point(4, n), Point(8, n + 1)] for n in range(12)}
+    root = parse(Markup(charts.curves(series, "steps").replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)))
+    lines = list(root.iter("polyline"))
+    assert [line[0].text for line in lines][-1] == "learning_rate=0"
+    widths = [number(line, "stroke-width") for line in lines]
+    assert widths[-1] > max(widths[:-1])
+    assert len({line.attrib["stroke"] for line in lines}) == 12
+    legend = [node for node in root.iter("text") if node.text in series]
+    assert len({node.attrib["y"] for node in legend}) == 12
+    assert all(number(node, "y") < number(root, "height") for node in legend)
+
+
+def test_a_curve_without_a_number_is_left_out_and_none_is_nothing() -> None:
+    svg = charts.curves({"a": [Point(1, math.nan)], "b": [Point(1, 2.0)]}, "steps")
+    assert ">b<" in svg
+    assert ">a<" not in svg
+    assert charts.curves({"a": [Point(1, math.inf)]}, "steps") == ""
+
+
+def test_the_name_of_a_curve_is_text_never_markup() -> None:
+    svg = charts.curves({EVIL: [Point(0, 1)]}, EVIL)
+    assert "<script" not in svg
+    assert not [name for node in ET.fromstring(svg).iter() for name in node.attrib if name.startswith("on")]
+
+
 # Ticks
 
 

@@ -1,6 +1,7 @@
 """Decoding on this machine: the shortcuts change no text."""
 
-from collections.abc import Iterator
+import random
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, TopPLogitsWarper
 
-from seedtune.teachers.decoding import Decoder, Row, pick, shared_beginnings
+from seedtune.teachers.decoding import Batch, Decoder, Row, Writing, pick, shared_beginnings
 from seedtune.teachers.protocol import Sampling
 
 END = 1
@@ -61,13 +62,13 @@ def test_logits_after_a_kept_beginning_are_those_of_the_whole_prompt(model: PreT
     for prompt in PROMPTS:
         plain = model(torch.tensor([prompt])).logits[0, -1]
         for _ in range(2):
-            _, logits = decoder._prefill(prompt, len(COMMON))
+            _, logits = decoder.prefill(prompt, len(COMMON))
             torch.testing.assert_close(logits, plain, rtol=1e-4, atol=1e-5)
 
 
 def test_a_shared_beginning_changes_no_text(decoder: Decoder) -> None:
     apart = [row(prompt, family=number, seed=number) for number, prompt in enumerate(PROMPTS)]
-    assert shared_beginnings(apart) == [0, 0, 0]
+    assert shared_beginnings(apart, {}) == [0, 0, 0]
     assert tokens_of(decoder, rows()) == tokens_of(decoder, apart)
 
 
@@ -119,11 +120,11 @@ def test_decoding_leaves_the_kept_beginnings_as_they_are(decoder: Decoder) -> No
     ],
 )
 def test_a_beginning_is_what_all_have_and_never_the_whole(ends: list[list[int]], counts: list[int]) -> None:
-    assert shared_beginnings(rows([[*COMMON, *end] for end in ends])) == counts
+    assert shared_beginnings(rows([[*COMMON, *end] for end in ends]), {}) == counts
 
 
 def test_a_short_beginning_is_not_worth_keeping() -> None:
-    assert shared_beginnings(rows([[*COMMON[:10], 1], [*COMMON[:10], 2]])) == [0, 0]
+    assert shared_beginnings(rows([[*COMMON[:10], 1], [*COMMON[:10], 2]]), {}) == [0, 0]
 
 
 def test_text_longer_than_the_memory_set_aside_goes_on(model: PreTrainedModel, decoder: Decoder) -> None:
@@ -131,6 +132,42 @@ def test_text_longer_than_the_memory_set_aside_goes_on(model: PreTrainedModel, d
     output = model.generate(torch.tensor(PROMPTS[:1]), max_new_tokens=600, do_sample=False)
     assert found == output[0, len(PROMPTS[0]) :].tolist()
     assert len(found) == 600
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rows_that_join_and_leave_are_each_as_alone(decoder: Decoder, seed: int) -> None:
+    """Whatever the order: shorter and longer than those there, after all have left, beyond the memory laid out."""
+    chance = random.Random(seed)
+    writings: list[Writing] = []
+    for number in range(9):
+        prompt = [10 + (7 * number + place) % 80 for place in range(chance.choice([1, 5, 60, 130, 200]))]
+        asked = row(prompt, family=number % 2, seed=number, max_tokens=chance.choice([1, 2, 30, 160]))
+        writings.append(Writing(asked))
+    batch, waiting = Batch(decoder, 3), list(writings)
+    while waiting or batch.writings:
+        count = chance.randint(0, 3 - len(batch.writings))
+        if waiting[:count]:
+            batch.join(waiting[:count])
+            waiting = waiting[count:]
+        for _ in range(chance.choice([1, 10, 140])):
+            batch.step()
+    assert [writing.tokens for writing in writings] == [tokens_of(decoder, [writing.row])[0] for writing in writings]
+
+
+def test_padding_goes_with_the_longest_row(decoder: Decoder) -> None:
+    batch = Batch(decoder, 2)
+    batch.join([Writing(row(COMMON * 4, max_tokens=3)), Writing(row(COMMON[:9], max_tokens=40))])
+    widths = []
+    for _ in range(5):
+        batch.step()
+        widths.append(batch._layers[0].get_seq_length())
+    assert widths == [201, 11, 12, 13, 14]
+
+
+def test_a_family_shares_what_all_of_it_had_so_far() -> None:
+    families: dict[Hashable, list[int]] = {}
+    found = [shared_beginnings([row([*COMMON[:count], 99, 98])], families)[0] for count in (50, 50, 40, 50, 20, 50)]
+    assert found == [0, 51, 40, 40, 0, 0]
 
 
 def test_no_rows_give_no_text(decoder: Decoder) -> None:

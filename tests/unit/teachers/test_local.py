@@ -6,14 +6,17 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
-from seedtune.config import LocalTeacherConfig, SamplingConfig
+from seedtune.config import LocalTeacherConfig, OpenAITeacherConfig, SamplingConfig
 from seedtune.errors import TeacherError
 from seedtune.records import Decoding, Message, Reply, Request
+from seedtune.teachers import block_of, protocol
+from seedtune.teachers.decoding import Decoder
 from seedtune.teachers.local import LocalTeacher
 
 PREFIX = "###\n1. Instruction:"
@@ -42,9 +45,11 @@ BATCH = [
 ]
 
 
-def local_teacher(model: Path, seed: int = 0, max_tokens: int = 24, temperature: float = 1.0) -> LocalTeacher:
+def local_teacher(
+    model: Path, seed: int = 0, max_tokens: int = 24, temperature: float = 1.0, **settings: Any
+) -> LocalTeacher:
     sampling = SamplingConfig(max_tokens=max_tokens, temperature=temperature)
-    return LocalTeacher(LocalTeacherConfig(model=str(model), dtype="float32", sampling=sampling), seed)
+    return LocalTeacher(LocalTeacherConfig(model=str(model), dtype="float32", sampling=sampling, **settings), seed)
 
 
 def ask(teacher: LocalTeacher, requests: Sequence[Request]) -> list[Reply]:
@@ -261,8 +266,148 @@ def test_the_teachers_name_is_the_models(tiny_llama: Path, greedy: LocalTeacher)
     assert greedy.name == str(tiny_llama)
 
 
-def test_one_batch_is_in_flight_at_a_time(greedy: LocalTeacher) -> None:
+def test_one_batch_is_in_flight_at_a_time_on_a_cpu(greedy: LocalTeacher) -> None:
     assert (greedy.concurrency, greedy.batch_size) == (1, 8)
+
+
+def test_continuous_decoding_has_a_request_waiting_for_the_next_free_place(tiny_llama: Path) -> None:
+    teacher = local_teacher(tiny_llama, continuous=True)
+    assert (teacher.concurrency, teacher.batch_size) == (9, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "device", "block"),
+    [
+        ({}, "cpu", 8),
+        ({}, "mps", 8),
+        ({}, "cuda", 1),
+        ({"continuous": False}, "cuda", 8),
+        ({"continuous": True}, "cpu", 1),
+        ({"continuous": True, "batch_size": 1}, "cpu", 1),
+    ],
+)
+def test_decoding_is_continuous_on_a_gpu_unless_the_config_says_otherwise(
+    settings: dict[str, Any], device: str, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "pick_device", lambda: torch.device(device))
+    assert block_of(LocalTeacherConfig(**settings)) == block
+
+
+def test_an_endpoints_requests_stand_alone() -> None:
+    assert block_of(OpenAITeacherConfig(model="any")) == 1
+
+
+async def one_by_one(teacher: LocalTeacher, requests: Sequence[Request]) -> list[Reply]:
+    """As the loop hands them over: as many calls at once as are of use."""
+    places = asyncio.Semaphore(teacher.concurrency)
+
+    async def call(asked: Request) -> Reply:
+        async with places:
+            return (await teacher.complete([asked]))[0]
+
+    return await asyncio.gather(*map(call, requests))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_reply_is_the_same_in_continuous_decoding_and_alone(tiny_llama: Path, temperature: float) -> None:
+    teacher = local_teacher(tiny_llama, temperature=temperature, continuous=True, batch_size=3)
+    asked = [
+        request(
+            index, "Write tasks on the session. " + "peer " * (37 * index % 23), decoding=Decoding(max_tokens=count)
+        )
+        for index, count in enumerate((20, 1, 9, 50, 17, 1, 30, 90, 5, 12, 3, 25))
+    ]
+    alone = local_teacher(tiny_llama, temperature=temperature)
+    replies = asyncio.run(one_by_one(teacher, asked))
+    assert texts(replies) == [ask(alone, [one])[0].text for one in asked]
+    assert [reply.index for reply in replies] == list(range(12))
+
+
+def test_continuous_decoding_goes_on_after_a_pause(tiny_llama: Path, greedy: LocalTeacher) -> None:
+    teacher = local_teacher(tiny_llama, temperature=0.0, continuous=True)
+    for _ in range(2):
+        assert texts(asyncio.run(one_by_one(teacher, BATCH))) == texts(ask(greedy, BATCH))
+
+
+def test_a_request_takes_the_place_of_one_that_has_ended(tiny_llama: Path) -> None:
+    """Twelve replies of 10 or 40 tokens, two at a time: in batches, each pair would take as long as its longer one."""
+    teacher = local_teacher(tiny_llama, temperature=0.0, continuous=True, batch_size=2)
+    asked = [request(index, decoding=Decoding(max_tokens=10 + 30 * (index % 2))) for index in range(12)]
+
+    async def at_once() -> list[list[Reply]]:
+        return await asyncio.gather(*(teacher.complete([one]) for one in asked))
+
+    with counted_forward_passes() as passes:
+        replies = asyncio.run(at_once())
+    assert sum(reply.usage.completion_tokens for (reply,) in replies) == 300
+    # One pass for each prompt and one for the beginning that they share; then two rows at a time, but for the last one.
+    assert len(passes) <= 13 + 300 // 2 + 40
+    assert len(passes) < 12 + 6 * 39
+
+
+def test_an_interrupt_breaks_continuous_decoding_off_at_the_next_token(tiny_llama: Path) -> None:
+    teacher = local_teacher(tiny_llama, max_tokens=1800, temperature=0.0, continuous=True, batch_size=2)
+    with counted_forward_passes() as passes:
+
+        def interrupt_at_the_tenth(*_: object) -> None:
+            if len(passes) == 10:
+                teacher.interrupt()
+
+        async def interrupted() -> list[bool]:
+            work = [asyncio.create_task(teacher.complete([request(index)])) for index in range(3)]
+            await asyncio.wait(work)
+            return [task.cancelled() for task in work]
+
+        hook = torch.nn.modules.module.register_module_forward_hook(interrupt_at_the_tenth)
+        try:
+            assert asyncio.run(interrupted()) == [True] * 3
+        finally:
+            hook.remove()
+    assert len(passes) == 10
+
+
+def test_a_call_that_is_given_up_leaves_the_others_alone(tiny_llama: Path, greedy: LocalTeacher) -> None:
+    teacher = local_teacher(tiny_llama, temperature=0.0, continuous=True, batch_size=2)
+
+    async def watch() -> list[Reply]:
+        given_up = asyncio.create_task(teacher.complete([BATCH[0]]))
+        others = [asyncio.create_task(teacher.complete([asked])) for asked in BATCH[1:]]
+        await asyncio.sleep(0)
+        given_up.cancel()
+        return [reply for work in others for reply in await work]
+
+    assert texts(asyncio.run(watch())) == texts(ask(greedy, BATCH))[1:]
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+def test_what_does_not_fit_into_memory_fails_every_request_and_says_what_helps(
+    tiny_llama: Path, continuous: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = local_teacher(tiny_llama, continuous=continuous)
+
+    def out_of_memory(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Decoder, "prefill", out_of_memory)
+
+    async def failed() -> list[BaseException | list[Reply]]:
+        return await asyncio.gather(*(teacher.complete([one]) for one in BATCH), return_exceptions=True)
+
+    for problem in asyncio.run(failed()):
+        assert isinstance(problem, TeacherError)
+        assert "lower teacher.batch_size" in str(problem)
+
+
+def test_nothing_is_decoded_after_closing(tiny_llama: Path) -> None:
+    teacher = local_teacher(tiny_llama, continuous=True)
+
+    async def closed() -> None:
+        await teacher.close()
+        await teacher.complete([request(0)])
+
+    with counted_forward_passes() as passes, pytest.raises(asyncio.CancelledError):
+        asyncio.run(closed())
+    assert passes == []
 
 
 def test_requests_of_one_batch_are_decoded_each_in_its_own_way(greedy: LocalTeacher) -> None:

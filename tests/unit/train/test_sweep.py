@@ -111,7 +111,7 @@ def test_what_is_done_is_skipped_and_what_was_broken_off_goes_on(config: Path, m
 
 
 def test_one_that_fails_stands_in_the_table_with_its_reason_and_the_others_go_on(
-    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = run_sweep(config, ["train.max_grad_norm=1e30"], ["learning_rate=1e30,1e-3"])
     assert show_sweep(folder) == 0
@@ -133,12 +133,27 @@ def test_where_all_fail_there_is_no_best_and_the_exit_code_is_1(
         raise TrainingError("the GPU's memory is full")
 
     monkeypatch.setattr(module, "run_train", full)
+    before = load_config(config).run_dir / "sweep" / "best.yaml"
+    before.parent.mkdir(parents=True)
+    before.write_text("of another sweep")
     folder = run_sweep(config, [], GRID)
     assert show_sweep(folder) == 1
     assert not (folder / "best.yaml").exists()
     assert not (folder / "sweep.svg").exists()
     assert (folder / "sweep.md").read_text().count("memory is full") == 4
     assert "no combination could be trained" in capsys.readouterr().err
+
+
+def test_a_training_that_failed_leaves_its_group_of_processes(tmp_path: Path) -> None:
+    """Else the next one would ask followers that are gone."""
+    from accelerate import PartialState
+    from torch import distributed
+
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    PartialState(cpu=True)
+    module._clean_process()
+    assert not distributed.is_initialized()
+    assert not PartialState._shared_state
 
 
 def test_the_command_ends_in_a_table_a_picture_and_the_best_config(config: Path) -> None:
