@@ -31,7 +31,7 @@ from rouge_score import rouge_scorer
 
 from seedtune.domains import Domain, load_domain
 from seedtune.domains.contamination import ItemGuard
-from seedtune.generate.minhash import MinHashIndex
+from seedtune.generate.filters.minhash import MinHashIndex
 from seedtune.records import Task
 from seedtune.similarity import RougeIndex, tokenize_ascii
 

@@ -280,20 +280,21 @@ class TrueFalseItem(_Item):
 
 
 class Answer(Record):
-    """One model's answer to one item by one method."""
+    """What one model answered to one item by one method. It is judged anew whenever it is read."""
 
+    key: str
+    """Content hash of all that decides it: model, adapter, prompt, options, decoding."""
     item: str
     suite: str
     method: Literal["loglikelihood", "generate"]
     model: str
     """``base`` or ``tuned``."""
-    choice: int | None
-    """Index into the item's options; None where the text could not be parsed."""
-    correct: bool
+    order: tuple[int, ...] = ()
+    """Indices of the item's options as they were listed; empty where none were."""
     text: Text = ""
     """The generated text; empty for log-likelihood."""
     scores: tuple[float, ...] = ()
-    """Log-likelihood of each option, in nats; empty for generated answers."""
+    """Log-likelihood of each of the item's options, in nats; empty for generated answers."""
 
 
 R = TypeVar("R", bound=BaseModel)

@@ -121,9 +121,7 @@ def test_prompt_holds_the_input_only_where_there_is_one() -> None:
         lambda: Reply(index=0, text=SURROGATE, error=SURROGATE, usage=NO_TOKENS),
         lambda: item(options=(SURROGATE, "b"), answer="b"),
         lambda: item(rationale=SURROGATE),
-        lambda: Answer(
-            item="x", suite="s", method="generate", model="base", choice=None, correct=False, text=SURROGATE
-        ),
+        lambda: Answer(key="k", item="x", suite="s", method="generate", model="base", text=SURROGATE),
         lambda: SeedTask(instruction=SURROGATE, output=SURROGATE),
         lambda: item(question=SURROGATE),
         lambda: SeedTask(instruction="i", output="o", topic=SURROGATE, citations=(SURROGATE,)),

@@ -7,7 +7,9 @@ what it holds likely and not by whether it can handle letters. For a written ans
 from collections.abc import Sequence
 
 from seedtune.domains import Suite
-from seedtune.records import EvalItem, content_id
+from seedtune.domains.description import SuiteType
+from seedtune.domains.loader import Item
+from seedtune.records import ClozeItem, EvalItem, OpenItem, content_id
 
 LETTERS = "ABCDEFGHIJ"
 
@@ -17,7 +19,7 @@ def option_order(item: EvalItem, seed: int) -> list[int]:
     return sorted(range(len(item.options)), key=lambda index: content_id("order", seed, item.id, index))
 
 
-def closed_question(item: EvalItem, suite_type: str, order: Sequence[int]) -> str:
+def closed_question(item: EvalItem, suite_type: SuiteType, order: Sequence[int]) -> str:
     """The question with its options, and how to answer.
 
     Args:
@@ -31,16 +33,38 @@ def closed_question(item: EvalItem, suite_type: str, order: Sequence[int]) -> st
     return f"{item.question}\n\n{listed}\n\nAnswer with the letter of the right option only."
 
 
-def open_question(item: EvalItem, suite_type: str) -> str:
+def open_question(item: EvalItem, suite_type: SuiteType) -> str:
     """The question to which each option is a possible continuation."""
     if suite_type == "true_false":
         return closed_question(item, suite_type, ())
     return item.question
 
 
-def spread(suite: Suite, limit: int | None) -> list[EvalItem]:
+def written_question(item: Item, suite_type: SuiteType, order: Sequence[int]) -> str:
+    """The question that is answered in writing, and how to answer; ``order`` as in :func:`closed_question`."""
+    match item:
+        case EvalItem():
+            return closed_question(item, suite_type, order)
+        case ClozeItem():
+            return f"Fill the gap ____ in this sentence.\n\n{item.question}\n\nAnswer with the words for the gap only."
+        case OpenItem():
+            return f"{item.question}\n\nAnswer in complete sentences."
+
+
+def written_answer(item: Item, suite_type: SuiteType, order: Sequence[int]) -> str:
+    """The right answer to :func:`written_question`, in the form that it asks for."""
+    match item:
+        case EvalItem():
+            return LETTERS[order.index(item.key)] if suite_type == "multiple_choice" else item.answer
+        case ClozeItem():
+            return item.answers[0]
+        case OpenItem():
+            return item.answer
+
+
+def spread(suite: Suite, limit: int | None) -> list[Item]:
     """At most ``limit`` items, evenly over the file (files are sorted by topic)."""
-    items = suite.choices
+    items = suite.items
     if limit is None or limit >= len(items):
         return list(items)
     return [items[number * len(items) // limit] for number in range(limit)]

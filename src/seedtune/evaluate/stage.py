@@ -1,93 +1,69 @@
 """Ask base and tuned model the same questions, score, compare.
 
-Every answer is appended to ``records.jsonl`` as it comes; a broken-off evaluation goes on behind the last one.
+Every answer is appended to ``records.jsonl`` as it comes; a broken-off evaluation goes on behind the last one, and what
+was answered before, in whatever evaluation of this run, is not asked again. All else is derived from the answers.
 """
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from seedtune import console, models, runs
-from seedtune.config import EvaluateConfig
-from seedtune.domains import Domain, Suite
+from seedtune.config import Config
+from seedtune.domains import Domain
 from seedtune.errors import EvaluationError
-from seedtune.evaluate.prompts import closed_question, open_question, option_order, spread
-from seedtune.evaluate.scorers import choice_letter, truth_value
-from seedtune.evaluate.statistics import mcnemar, verdict, wilson
-from seedtune.records import (
-    Answer,
-    EvalItem,
-    cut_torn_end,
-    file_sha256,
-    json_line,
-    read_json_lines,
-    read_records,
-    write_atomic,
-)
+from seedtune.evaluate.answers import RECORDS, answer_key, append, earlier_answers, own_answers
+from seedtune.evaluate.looks import look
+from seedtune.evaluate.markdown import as_markdown
+from seedtune.evaluate.overlap import Overlap, find_overlap, summary, training_tasks
+from seedtune.evaluate.results import VARIANTS, Answers, caveats, compare_all, item_lines, judge
+from seedtune.evaluate.suites import SHOWCASE, Job, Method, Question, plan_jobs, showcase_questions
+from seedtune.records import Answer, content_id, file_sha256, write_atomic, write_records
 
 if TYPE_CHECKING:
-    from seedtune.evaluate.inference import Student
+    from seedtune.evaluate.inference import Chat, Student
 
 logger = logging.getLogger(__name__)
 
-Method = Literal["loglikelihood", "generate"]
-T = TypeVar("T")
-VARIANTS: tuple[Literal["base", "tuned"], ...] = ("base", "tuned")
-
-
-class _Reply(NamedTuple):
-    """What a model answered to one item."""
-
-    choice: int | None
-    text: str = ""
-    scores: tuple[float, ...] = ()
+_WEIGHTS, _SETTINGS = "adapter_model.safetensors", "adapter_config.json"
+_NAMED = 5
+"""So many items are named in an error."""
 
 
 @dataclass(frozen=True)
-class _Job:
-    """The items of one suite, to be answered by one method."""
+class _Open:
+    """A question that is to be put to one of the models."""
 
-    suite: Suite
+    variant: Literal["base", "tuned"]
+    suite: str
     method: Method
-    items: tuple[EvalItem, ...]
+    question: Question
+    prompt: str
+    key: str
 
     @property
-    def name(self) -> str:
-        return f"{self.suite.name}/{self.method}"
+    def place(self) -> tuple[str, str, str]:
+        return self.variant, f"{self.suite}/{self.method}", self.question.item_id
 
 
 def run_evaluate(run: runs.Run, domain: Domain) -> None:
     """Do the stage, or what is left of it; nothing if it is done.
 
     Raises:
-        EvaluationError: there is no adapter, it does not fit, or the domain has no items.
+        EvaluationError: there is no adapter, it does not fit, it is not the one that was trained or changes nothing;
+            the domain has no items; or training rows hold items and ``evaluate.fail_on_contamination`` is set.
     """
-    config = run.config
-    adapter = run.path / "train" / "adapter"
-    if run.stage("train").get("state") != "done" or not (adapter / "adapter_model.safetensors").is_file():
-        raise EvaluationError(f"{run.path}: there is no adapter yet: run 'seedtune train' first")
-    split = config.evaluate.split
-    selected = [suite.only(split) for suite in domain.select_suites(config.evaluate.suites)]
-    suites = [suite for suite in selected if suite.choices]
-    if not suites:
-        raise EvaluationError(
-            f"{domain.folder}: no suite of type multiple_choice or true_false with a {split} file is selected; "
-            "only these are scored so far"
-        )
-    jobs = [
-        _Job(suite, method, tuple(spread(suite, config.evaluate.limit)))
-        for suite in suites
-        for method in config.evaluate.methods
-    ]
+    config, adapter = run.config, _adapter(run)
+    jobs = plan_jobs(domain, config.evaluate, config.seed)
     fingerprint = runs.fingerprint(
         config.evaluate.model_dump(mode="json", exclude={"batch_size"}),
         config.model.model_dump(mode="json"),
         [config.seed, domain.file.system_prompt, domain.file.showcase],
         run.output_digests("train"),
-        [(job.name, [(item.id, item.answer) for item in job.items]) for job in jobs],
+        [(job.name, [item.model_dump(mode="json") for item in job.items]) for job in jobs],
     )
     if run.is_done("evaluate", fingerprint):
         logger.info("evaluate: done before")
@@ -95,135 +71,168 @@ def run_evaluate(run: runs.Run, domain: Domain) -> None:
     run.set_aside_if_other("evaluate", fingerprint)
     folder = run.folder("evaluate")
     with run.working("evaluate", fingerprint) as done:
-        from seedtune.evaluate.inference import Student
-
-        student = Student(config.model, adapter, domain.file.system_prompt)
-        student.check_adapter(jobs[0].items[0].question)
-        answers = _answer_all(student, jobs, config.evaluate, config.seed, folder / "records.jsonl")
-        _showcase(student, domain.file.showcase, config.evaluate, folder / "showcase.jsonl")
-        report = {
+        overlap = _overlap(run, domain, jobs)
+        answers, about = _answer_all(config, domain, jobs, adapter, folder)
+        contaminated = {job.suite: overlap.items(job.suite) for job in jobs}
+        judged = judge(jobs, answers)
+        report: dict[str, Any] = {
             "domain": domain.name,
-            "base": models.public_name(config.model.name),
-            "adapter_sha256": file_sha256(adapter / "adapter_model.safetensors"),
+            **about,
             "seed": config.seed,
-            "split": split,
-            "suites": {job.name: _compare(job, answers) for job in jobs},
+            "split": config.evaluate.split,
+            "shots": config.evaluate.shots,
+            "suites": compare_all(jobs, judged, config.seed, contaminated),
+            "contamination": summary(overlap),
         }
-        write_atomic(folder / "report.json", json.dumps(report, indent=2) + "\n")
-        outputs = [folder / name for name in ("report.json", "records.jsonl", "showcase.jsonl")]
-        done([path for path in outputs if path.exists()], {})
+        if config.evaluate.split == "test":
+            report["looks"] = look(folder, fingerprint, about["adapter_sha256"], [job.name for job in jobs])._asdict()
+        report["caveats"] = caveats(report)
+        write_records(folder / "items.jsonl", item_lines(jobs, answers, judged, contaminated))
+        write_records(folder / "showcase.jsonl", _showcase(domain, answers))
+        write_atomic(folder / "report.md", as_markdown(report))
+        write_atomic(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        names = ("report.json", "report.md", "items.jsonl", "showcase.jsonl", RECORDS)
+        done([folder / name for name in names], {})
+        for name, entry in report["suites"].items():
+            logger.info("evaluate: %s: %s", name, entry["verdict"])
+
+
+def _adapter(run: runs.Run) -> Path:
+    """The adapter's folder."""
+    adapter = run.path / "train" / "adapter"
+    if run.stage("train").get("state") != "done" or not adapter.is_dir():
+        raise EvaluationError(f"{run.path}: there is no adapter yet: run 'seedtune train' first")
+    if run.config.train.method == "full":
+        raise EvaluationError(f"{adapter}: a whole model; only adapters (train.method: lora) are evaluated so far")
+    written = run.output_digests("train")
+    for name in (_WEIGHTS, _SETTINGS):
+        digest = written.get(f"train/adapter/{name}")
+        if not (adapter / name).is_file() or digest not in (None, file_sha256(adapter / name)):
+            raise EvaluationError(
+                f"{adapter / name}: this is not the adapter that 'seedtune train' wrote; restore it, or train again"
+            )
+    return adapter
+
+
+def _overlap(run: runs.Run, domain: Domain, jobs: Sequence[Job]) -> Overlap:
+    """What the training rows share with the items that are asked.
+
+    Raises:
+        EvaluationError: something, and ``evaluate.fail_on_contamination`` is set.
+    """
+    config = run.config.evaluate
+    suites = [domain.suites[name].only(config.split) for name in dict.fromkeys(job.suite for job in jobs)]
+    overlap = find_overlap(suites, *training_tasks(run, domain))
+    if not overlap.found:
+        return overlap
+    named = [f"{found.suite} {found.item or 'canary'} ({found.how}: {found.detail})" for found in overlap.found]
+    said = f"{len(named)} evaluation items stand in the training rows: {'; '.join(named[:_NAMED])}"
+    said += "; ..." if len(named) > _NAMED else ""
+    if config.fail_on_contamination:
+        raise EvaluationError(
+            f"{said}. Train without these rows (generate.decontaminate), or set evaluate.fail_on_contamination=false"
+        )
+    logger.warning("%s; they are reported apart", said)
+    return overlap
 
 
 def _answer_all(
-    student: "Student", jobs: Sequence[_Job], config: EvaluateConfig, seed: int, path: Path
-) -> dict[tuple[str, str, str], Answer]:
-    """Every answer by (variant, job, item id); those already recorded are not asked again."""
-    answers: dict[tuple[str, str, str], Answer] = {}
-    if path.exists():
-        cut_torn_end(path)
-        for answer in read_records(path, Answer):
-            answers[answer.model, f"{answer.suite}/{answer.method}", answer.item] = answer
-    total = len(VARIANTS) * sum(len(job.items) for job in jobs)
-    with console.progress("evaluate", total) as advance, path.open("a", encoding="utf-8") as file:
-        for variant in VARIANTS:
-            for job in jobs:
-                missing = [item for item in job.items if (variant, job.name, item.id) not in answers]
-                ask = _by_likelihood if job.method == "loglikelihood" else _by_writing
-                for batch in _batches(missing, config.batch_size):
-                    with student.variant(variant):
-                        replies = ask(student, job.suite, batch, config, seed)
-                    for item, reply in zip(batch, replies, strict=True):
-                        answer = Answer(
-                            item=item.id,
-                            suite=job.suite.name,
-                            method=job.method,
-                            model=variant,
-                            correct=reply.choice == item.key,
-                            **reply._asdict(),
-                        )
-                        answers[variant, job.name, item.id] = answer
-                        file.write(json_line(answer.model_dump(mode="json")))
-                    file.flush()
-                    advance(len(answers), f"{variant}, {job.name}")
-    return answers
+    config: Config, domain: Domain, jobs: Sequence[Job], adapter: Path, folder: Path
+) -> tuple[Answers, dict[str, str]]:
+    """Every answer, and what they come from; the models are loaded only where something is left to ask."""
+    from seedtune.evaluate.inference import Chat, Student, base_digest
+
+    chat = Chat(config.model, domain.file.system_prompt)
+    base = base_digest(config.model)
+    tuned = content_id(base, [file_sha256(adapter / name) for name in (_WEIGHTS, _SETTINGS)])
+    wanted = _wanted(config, domain, jobs, chat, {"base": base, "tuned": tuned})
+    own = own_answers(folder)
+    known = earlier_answers(folder) | own
+    # Those of an evaluation before are written here as well: each folder holds all that it rests on.
+    append(folder, [known[key] for key in {ask.key: None for ask in wanted} if key in known and key not in own])
+    missing = list({ask.key: ask for ask in wanted if ask.key not in known}.values())
+    if missing:
+        student = Student(config.model, adapter, chat)
+        student.check_adapter(missing[0].prompt)
+        with console.progress("evaluate", len(wanted)) as advance:
+            done = len(wanted) - len(missing)
+            for batch in _batches(missing, config.evaluate.batch_size):
+                answers = _ask(student, batch)
+                append(folder, answers)
+                known |= {answer.key: answer for answer in answers}
+                done += len(batch)
+                advance(done, f"{batch[0].variant}, {batch[0].suite}/{batch[0].method}")
+    about = {
+        "base": models.public_name(config.model.name),
+        "base_digest": base,
+        "adapter_sha256": file_sha256(adapter / _WEIGHTS),
+        "chat_template": chat.template_digest,
+    }
+    return {ask.place: known[ask.key] for ask in wanted}, about
 
 
-def _by_likelihood(
-    student: "Student", suite: Suite, items: Sequence[EvalItem], config: EvaluateConfig, seed: int
-) -> list[_Reply]:
-    """The option with the highest log-likelihood, per byte where options differ in length (as lm-eval's acc_norm)."""
+def _wanted(
+    config: Config, domain: Domain, jobs: Sequence[Job], chat: "Chat", digests: Mapping[str, str]
+) -> list[_Open]:
+    """All that base and tuned model are to answer."""
+    shown = showcase_questions(domain, config.evaluate.showcase_tokens)
+    groups: list[tuple[str, Method, Sequence[Question]]] = [(job.suite, job.method, job.questions) for job in jobs]
+    groups.append((SHOWCASE, "generate", shown))
+    wanted: list[_Open] = []
+    for suite, method, questions in groups:
+        for question in questions:
+            prompt = chat.prompt(question.turns)
+            wanted += [
+                _Open(variant, suite, method, question, prompt, answer_key(digests[variant], prompt, question))
+                for variant in VARIANTS
+            ]
+    return wanted
+
+
+def _batches(asks: Sequence[_Open], size: int) -> Iterator[list[_Open]]:
+    """Questions of one model, suite and method together, the long ones apart from the short ones."""
+    groups: dict[tuple[str, str, str], list[_Open]] = {}
+    for ask in sorted(asks, key=lambda ask: ask.variant):
+        groups.setdefault((ask.variant, ask.suite, ask.method), []).append(ask)
+    for group in groups.values():
+        group.sort(key=lambda ask: (len(ask.prompt), ask.key))
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+def _ask(student: "Student", batch: Sequence[_Open]) -> list[Answer]:
     from seedtune.evaluate.inference import Choice
 
-    per_byte = suite.type == "multiple_choice"
-    choices = [Choice(open_question(item, suite.type), item.options) for item in items]
-    replies: list[_Reply] = []
-    for item, scores in zip(items, student.option_scores(choices), strict=True):
-        judged = [s / len(o.encode()) if per_byte else s for s, o in zip(scores, item.options, strict=True)]
-        replies.append(_Reply(judged.index(max(judged)), scores=tuple(round(score, 4) for score in scores)))
-    return replies
-
-
-def _by_writing(
-    student: "Student", suite: Suite, items: Sequence[EvalItem], config: EvaluateConfig, seed: int
-) -> list[_Reply]:
-    """The option that a written answer names; None where it names none."""
-    orders = [option_order(item, seed) for item in items]
-    questions = [closed_question(item, suite.type, order) for item, order in zip(items, orders, strict=True)]
-    replies: list[_Reply] = []
-    for item, order, text in zip(items, orders, student.answer(questions, config.max_new_tokens), strict=True):
-        if suite.type == "true_false":
-            choice = truth_value(text, item.options)
+    first = batch[0]
+    texts, scores = [""] * len(batch), [()] * len(batch)
+    with student.variant(first.variant):
+        if first.method == "loglikelihood":
+            found = student.option_scores([Choice(ask.prompt, ask.question.options) for ask in batch])
+            scores = [tuple(round(score, 4) for score in each) for each in found]
         else:
-            listed = choice_letter(text, [item.options[index] for index in order])
-            choice = None if listed is None else order[listed]
-        replies.append(_Reply(choice, text=text))
-    return replies
+            texts = student.answer([ask.prompt for ask in batch], first.question.max_new_tokens)
+    return [
+        Answer(
+            key=ask.key,
+            item=ask.question.item_id,
+            suite=ask.suite,
+            method=ask.method,
+            model=ask.variant,
+            order=ask.question.order,
+            text=text,
+            scores=each,
+        )
+        for ask, text, each in zip(batch, texts, scores, strict=True)
+    ]
 
 
-def _showcase(student: "Student", questions: Sequence[str], config: EvaluateConfig, path: Path) -> None:
+def _showcase(domain: Domain, answers: Answers) -> list[dict[str, str]]:
     """Open questions answered by both, side by side."""
-    known: dict[str, dict[str, str]] = {}
-    if path.exists():
-        cut_torn_end(path)
-        known = {line["question"]: line for _, line in read_json_lines(path)}
-    missing = [question for question in questions if question not in known]
-    with console.progress("answers side by side", len(questions)) as advance, path.open("a", encoding="utf-8") as file:
-        for batch in _batches(missing, config.batch_size):
-            written: dict[str, list[str]] = {}
-            for variant in VARIANTS:
-                with student.variant(variant):
-                    written[variant] = student.answer(batch, config.showcase_tokens)
-            for question, base, tuned in zip(batch, written["base"], written["tuned"], strict=True):
-                known[question] = {"question": question, "base": base, "tuned": tuned}
-                file.write(json_line(known[question]))
-            file.flush()
-            advance(len(known))
-
-
-def _compare(job: _Job, answers: dict[tuple[str, str, str], Answer]) -> dict[str, Any]:
-    """Accuracy of both with Wilson 95% intervals, and the exact McNemar test between them."""
-    by_variant = {variant: [answers[variant, job.name, item.id] for item in job.items] for variant in VARIANTS}
-    test = mcnemar(*([answer.correct for answer in by_variant[variant]] for variant in VARIANTS))
-    return {
-        "n": len(job.items),
-        "chance": round(sum(1 / len(item.options) for item in job.items) / len(job.items), 4),
-        **{variant: _accuracy(group) for variant, group in by_variant.items()},
-        "mcnemar": {"only_base": test.only_base, "only_tuned": test.only_tuned, "p": test.p},
-        "verdict": verdict(test, len(job.items)),
-    }
-
-
-def _accuracy(answers: Sequence[Answer]) -> dict[str, Any]:
-    correct = sum(answer.correct for answer in answers)
-    return {
-        "n": len(answers),
-        "correct": correct,
-        "accuracy": round(correct / len(answers), 4),
-        "interval": [round(bound, 4) for bound in wilson(correct, len(answers))],
-        "unparsed": sum(answer.choice is None for answer in answers),
-    }
-
-
-def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+    job = f"{SHOWCASE}/generate"
+    return [
+        {
+            "question": question,
+            **{variant: answers[variant, job, content_id(question)].text for variant in VARIANTS},
+        }
+        for question in domain.file.showcase
+    ]

@@ -81,9 +81,41 @@ def _evaluate(folder: Path) -> dict[str, Any] | None:
     for suite in report["suites"].values():
         rows = [charts.Row(kind, kind, suite[kind]["accuracy"], *suite[kind]["interval"]) for kind in ("base", "tuned")]
         suite["chart"] = charts.intervals(rows, suite["chance"])
-    showcase = folder / "showcase.jsonl"
-    report["showcase"] = [line for _, line in read_json_lines(showcase)] if showcase.is_file() else []
+    for name in ("showcase", "items"):
+        path = folder / f"{name}.jsonl"
+        report[name] = [line for _, line in read_json_lines(path)] if path.is_file() else []
+    report["filters"] = _filters(report["items"])
     return report
+
+
+def _filters(items: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The values that items can be filtered by; each item learns the numbers of its own, as ``marks``.
+
+    The page filters with style sheets alone, so a mark is a class: ``topic-2`` for the third topic.
+    """
+    verdicts = {
+        (False, True): "only tuned right",
+        (True, False): "only base right",
+        (True, True): "both right",
+        (False, False): "both wrong",
+    }
+    differ = "they differ"
+    filters = {"verdict": [differ, *verdicts.values()], "suite": [], "topic": [], "level": []}
+    for item in items:
+        item["verdict"] = verdicts[item["base"]["correct"], item["tuned"]["correct"]]
+        values = [
+            ("verdict", item["verdict"]),
+            ("suite", f"{item['suite']}/{item['method']}"),
+            ("topic", item["topic"] or "none"),
+            ("level", str(item["level"])),
+        ]
+        if item["base"]["correct"] != item["tuned"]["correct"]:
+            values.append(("verdict", differ))
+        for name, value in values:
+            if value not in filters[name]:
+                filters[name].append(value)
+        item["marks"] = " ".join(f"{name}-{filters[name].index(value)}" for name, value in values)
+    return filters
 
 
 def _read_summary(path: Path) -> dict[str, Any]:

@@ -12,17 +12,27 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from seedtune.config import ModelConfig
 from seedtune.errors import EvaluationError
-from seedtune.evaluate.inference import Choice, Student, Variant
-from seedtune.records import Task
+from seedtune.evaluate.inference import Chat, Choice, Student, Variant, base_digest
+from seedtune.records import Message, Task
 from seedtune.train.dataset import Example, make_row
 
 NEAR = 1e-4
+
+
+def prompt_of(question: str, system: str = "") -> str:
+    """The tiny LLaMA's chat template, written out."""
+    before = f"<|system|>\n{system}<|end|>\n" if system else ""
+    return f"{before}<|user|>\n{question}<|end|>\n<|assistant|>\n"
+
+
 CHOICES = (
-    Choice("Who is a peer?", ("the session", "a peer of the session", "one", "True or False")),
-    Choice("Answer?", ("Yes", "No")),
-    Choice("the session of a peer " * 8 + "ends when?", ("at once", "never", "the session ends with one word")),
+    Choice(prompt_of("Who is a peer?"), ("the session", "a peer of the session", "one", "True or False")),
+    Choice(prompt_of("Answer?"), ("Yes", "No")),
+    Choice(
+        prompt_of("the session of a peer " * 8 + "ends when?"), ("at once", "never", "the session ends with one word")
+    ),
 )
-QUESTIONS = [choice.question for choice in CHOICES]
+PROMPTS = [choice.prompt for choice in CHOICES]
 VARIANTS: tuple[Variant, ...] = ("base", "tuned")
 
 both_variants = pytest.mark.parametrize("variant", VARIANTS)
@@ -57,8 +67,13 @@ def adapter(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def student(config: ModelConfig, adapter: Path) -> Student:
-    return Student(config, adapter, system=None)
+def chat(config: ModelConfig) -> Chat:
+    return Chat(config, system=None)
+
+
+@pytest.fixture(scope="module")
+def student(config: ModelConfig, adapter: Path, chat: Chat) -> Student:
+    return Student(config, adapter, chat)
 
 
 class Reference:
@@ -72,10 +87,6 @@ class Reference:
     def ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def prompt(self, question: str, system: str = "") -> list[int]:
-        before = f"<|system|>\n{system}<|end|>\n" if system else ""
-        return self.ids(f"{before}<|user|>\n{question}<|end|>\n<|assistant|>\n")
-
     @torch.inference_mode()
     def log_likelihood(self, variant: Variant, prompt: list[int], answer: list[int]) -> float:
         logits = self.models[variant](torch.tensor([prompt + answer])).logits[0]
@@ -83,12 +94,12 @@ class Reference:
         return sum(float(log_probs[len(prompt) - 1 + n, token]) for n, token in enumerate(answer))
 
     def scores(self, variant: Variant, choice: Choice) -> list[float]:
-        prompt = self.prompt(choice.question)
+        prompt = self.ids(choice.prompt)
         return [self.log_likelihood(variant, prompt, self.ids(option)) for option in choice.options]
 
     @torch.inference_mode()
-    def greedy(self, variant: Variant, question: str, max_new_tokens: int) -> str:
-        prompt = self.prompt(question)
+    def greedy(self, variant: Variant, text: str, max_new_tokens: int) -> str:
+        prompt = self.ids(text)
         ids = list(prompt)
         for _ in range(max_new_tokens):
             ids.append(int(self.models[variant](torch.tensor([ids])).logits[0, -1].argmax()))
@@ -117,25 +128,25 @@ def test_packed_options_score_as_each_option_alone(
 def test_any_packed_options_score_as_each_option_alone(
     student: Student, reference: Reference, question: str, options: list[str]
 ) -> None:
-    choice = Choice(question, tuple(options))
+    choice = Choice(prompt_of(question), tuple(options))
     assert student.option_scores([choice])[0] == pytest.approx(reference.scores("tuned", choice), abs=NEAR)
 
 
 def test_the_order_of_the_options_leaves_their_scores_alone(student: Student) -> None:
-    question, options = CHOICES[0]
-    forwards, backwards = student.option_scores([Choice(question, options), Choice(question, options[::-1])])
+    prompt, options = CHOICES[0]
+    forwards, backwards = student.option_scores([Choice(prompt, options), Choice(prompt, options[::-1])])
     assert forwards == pytest.approx(backwards[::-1], abs=NEAR)
 
 
 def test_an_option_scores_the_same_whatever_stands_beside_it(student: Student) -> None:
-    question, options = CHOICES[0]
-    others = Choice(question, (options[0], "something else altogether", "0"))
-    first, second = student.option_scores([Choice(question, options), others])
+    prompt, options = CHOICES[0]
+    others = Choice(prompt, (options[0], "something else altogether", "0"))
+    first, second = student.option_scores([Choice(prompt, options), others])
     assert first[0] == pytest.approx(second[0], abs=NEAR)
 
 
 def test_questions_of_one_length_score_in_a_batch_as_alone(student: Student) -> None:
-    same_length = [Choice(question, ("Yes", "No")) for question in ("abc", "abd", "xyz")]
+    same_length = [Choice(prompt_of(question), ("Yes", "No")) for question in ("abc", "abd", "xyz")]
     together = student.option_scores(same_length)
     for choice, scores in zip(same_length, together, strict=True):
         assert scores == pytest.approx(student.option_scores([choice])[0], abs=NEAR)
@@ -148,14 +159,14 @@ def test_padding_leaves_the_scores_alone(student: Student) -> None:
 
 def test_the_base_variant_is_the_plain_base_model(student: Student, reference: Reference) -> None:
     with student.variant("base"):
-        answers = [student.answer([question], 8)[0] for question in QUESTIONS]
-    assert answers == [reference.greedy("base", question, 8) for question in QUESTIONS]
+        answers = [student.answer([prompt], 8)[0] for prompt in PROMPTS]
+    assert answers == [reference.greedy("base", prompt, 8) for prompt in PROMPTS]
 
 
 def test_the_tuned_variant_is_the_base_with_the_adapter_merged(student: Student, reference: Reference) -> None:
     with student.variant("tuned"):
-        answers = [student.answer([question], 8)[0] for question in QUESTIONS]
-    assert answers == [reference.greedy("tuned", question, 8) for question in QUESTIONS]
+        answers = [student.answer([prompt], 8)[0] for prompt in PROMPTS]
+    assert answers == [reference.greedy("tuned", prompt, 8) for prompt in PROMPTS]
 
 
 def test_base_and_tuned_score_differently(student: Student) -> None:
@@ -179,34 +190,61 @@ def test_the_adapter_is_back_after_the_base_variant_even_after_an_error(student:
 @both_variants
 def test_answers_in_a_batch_are_those_alone(student: Student, variant: Variant) -> None:
     with student.variant(variant):
-        together = student.answer(QUESTIONS, 12)
-        alone = [student.answer([question], 12)[0] for question in QUESTIONS]
+        together = student.answer(PROMPTS, 12)
+        alone = [student.answer([prompt], 12)[0] for prompt in PROMPTS]
     assert together == alone
 
 
 def test_answers_repeat_whatever_the_random_state(student: Student) -> None:
     torch.manual_seed(5)
-    first = student.answer(QUESTIONS, 12)
+    first = student.answer(PROMPTS, 12)
     torch.manual_seed(6)
-    assert student.answer(QUESTIONS, 12) == first
+    assert student.answer(PROMPTS, 12) == first
 
 
 def test_an_answer_holds_neither_prompt_nor_special_tokens(student: Student) -> None:
-    assert not any("<|" in answer or "session" in answer for answer in student.answer(QUESTIONS, 12))
+    assert not any("<|" in answer or "session" in answer for answer in student.answer(PROMPTS, 12))
 
 
 def test_scoring_after_answering_gives_the_same(student: Student) -> None:
     before = student.option_scores(CHOICES)
-    student.answer(QUESTIONS, 4)
+    student.answer(PROMPTS, 4)
     assert student.option_scores(CHOICES) == before
 
 
-def test_the_system_prompt_stands_before_the_question(config: ModelConfig, adapter: Path, reference: Reference) -> None:
-    question, options = CHOICES[1]
-    prompt = reference.prompt(question, system="You are a baker.")
-    expected = [reference.log_likelihood("tuned", prompt, reference.ids(option)) for option in options]
-    student = Student(config, adapter, system="You are a baker.")
-    assert student.option_scores([Choice(question, options)])[0] == pytest.approx(expected, abs=NEAR)
+def test_the_system_prompt_stands_before_the_examples_and_the_question(config: ModelConfig) -> None:
+    turns = [Message(role=role, content=words) for role, words in (("user", "a?"), ("assistant", "b"), ("user", "c?"))]
+    prompt = Chat(config, system="You are a baker.").prompt(turns)
+    assert prompt == "<|system|>\nYou are a baker.<|end|>\n<|user|>\na?<|end|>\n<|assistant|>\nb<|end|>\n" + prompt_of(
+        "c?"
+    )
+
+
+def test_a_template_that_refuses_the_chat_is_named(config: ModelConfig, tmp_path: Path) -> None:
+    template = tmp_path / "template.jinja"
+    template.write_text(
+        "{% for message in messages %}{% if message['role'] == 'system' %}"
+        "{{ raise_exception('no system') }}{% endif %}{% endfor %}"
+    )
+    chat = Chat(config.model_copy(update={"chat_template": template}), system="You are a baker.")
+    with pytest.raises(EvaluationError, match=r"system, user: no system; set model\.chat_template"):
+        chat.prompt([Message(role="user", content="?")])
+
+
+def test_another_template_has_another_digest(config: ModelConfig, tmp_path: Path) -> None:
+    template = tmp_path / "template.jinja"
+    template.write_text("{{ messages[0]['content'] }}")
+    other = Chat(config.model_copy(update={"chat_template": template}), chat)
+    assert other.template_digest != Chat(config, system=None).template_digest
+
+
+def test_a_local_base_is_known_by_its_files_not_by_its_path(tiny_llama: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_llama, tmp_path / "copy")
+    there, here = (base_digest(ModelConfig(name=str(path), dtype="float32")) for path in (tiny_llama, copy))
+    assert there == here
+    (copy / "model.safetensors").write_bytes(b"other weights")
+    assert base_digest(ModelConfig(name=str(copy), dtype="float32")) != there
+    assert base_digest(ModelConfig(name=str(tiny_llama), dtype="bfloat16")) != there
 
 
 def test_a_question_is_asked_with_the_tokens_it_was_trained_with(
@@ -217,49 +255,54 @@ def test_a_question_is_asked_with_the_tokens_it_was_trained_with(
     assert row is not None
     answer = [token for token in row.labels if token >= 0][:-1]
     prompt = row.input_ids[: row.labels.index(answer[0])]
-    student = Student(config, adapter, system="You are a baker.")
-    [[score]] = student.option_scores([Choice(task.prompt, (task.output,))])
+    chat = Chat(config, system="You are a baker.")
+    question = chat.prompt([Message(role="user", content=task.prompt)])
+    [[score]] = Student(config, adapter, chat).option_scores([Choice(question, (task.output,))])
     assert score == pytest.approx(reference.log_likelihood("tuned", prompt, answer), abs=NEAR)
 
 
 def test_an_adapter_that_changes_something_passes_the_check(student: Student) -> None:
-    student.check_adapter(QUESTIONS[0])
+    student.check_adapter(PROMPTS[0])
 
 
-def test_a_zero_adapter_is_refused(config: ModelConfig, tiny_llama: Path, tmp_path: Path) -> None:
-    zero = Student(config, write_adapter(plain_model(tiny_llama), tmp_path, zero=True), system=None)
+def test_a_zero_adapter_is_refused(config: ModelConfig, chat: Chat, tiny_llama: Path, tmp_path: Path) -> None:
+    zero = Student(config, write_adapter(plain_model(tiny_llama), tmp_path, zero=True), chat)
     with pytest.raises(EvaluationError, match="changes nothing"):
-        zero.check_adapter(QUESTIONS[0])
+        zero.check_adapter(PROMPTS[0])
 
 
-def test_an_adapter_of_a_wider_base_is_refused(config: ModelConfig, tiny_llama: Path, tmp_path: Path) -> None:
+def test_an_adapter_of_a_wider_base_is_refused(
+    config: ModelConfig, chat: Chat, tiny_llama: Path, tmp_path: Path
+) -> None:
     wider = write_adapter(other_llama(tiny_llama, hidden_size=64), tmp_path)
     with pytest.raises(EvaluationError, match="does not fit"):
-        Student(config, wider, system=None)
+        Student(config, wider, chat)
 
 
-def test_an_adapter_of_a_deeper_base_is_refused(config: ModelConfig, tiny_llama: Path, tmp_path: Path) -> None:
+def test_an_adapter_of_a_deeper_base_is_refused(
+    config: ModelConfig, chat: Chat, tiny_llama: Path, tmp_path: Path
+) -> None:
     other = write_adapter(other_llama(tiny_llama, num_hidden_layers=4, layer_types=None), tmp_path)
     with pytest.raises(EvaluationError, match="does not fit"):
-        Student(config, other, system=None)
+        Student(config, other, chat)
 
 
 def test_the_refusal_of_an_adapter_names_what_does_not_fit(
-    config: ModelConfig, tiny_llama: Path, tmp_path: Path
+    config: ModelConfig, chat: Chat, tiny_llama: Path, tmp_path: Path
 ) -> None:
     wider = write_adapter(other_llama(tiny_llama, hidden_size=64), tmp_path)
     with pytest.raises(EvaluationError, match="size mismatch"):
-        Student(config, wider, system=None)
+        Student(config, wider, chat)
 
 
-def test_a_folder_without_an_adapter_is_refused(config: ModelConfig, tmp_path: Path) -> None:
+def test_a_folder_without_an_adapter_is_refused(config: ModelConfig, chat: Chat, tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="adapter_config"):
-        Student(config, tmp_path, system=None)
+        Student(config, tmp_path, chat)
 
 
-def test_a_damaged_adapter_is_refused(config: ModelConfig, adapter: Path, tmp_path: Path) -> None:
+def test_a_damaged_adapter_is_refused(config: ModelConfig, chat: Chat, adapter: Path, tmp_path: Path) -> None:
     damaged = shutil.copytree(adapter, tmp_path / "damaged")
     weights = damaged / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:200])
     with pytest.raises(EvaluationError):
-        Student(config, damaged, system=None)
+        Student(config, damaged, chat)

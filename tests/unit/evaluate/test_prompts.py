@@ -8,15 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedtune.domains import ItemFile, Suite, load_domain, shipped_domains
-from seedtune.evaluate.prompts import LETTERS, closed_question, open_question, option_order, spread
-from seedtune.records import EvalItem
+from seedtune.evaluate.prompts import (
+    LETTERS,
+    closed_question,
+    open_question,
+    option_order,
+    spread,
+    written_answer,
+    written_question,
+)
+from seedtune.evaluate.scorers import SCORERS, score_choice
+from seedtune.records import ClozeItem, EvalItem
 
 ITEMS = st.builds(
     lambda question, options: EvalItem(question=question, options=tuple(options), answer=options[0]),
     st.text(min_size=1, max_size=20).filter(str.strip),
     st.lists(st.text(max_size=8).filter(str.strip), min_size=2, max_size=10, unique=True),
 )
-SHIPPED = [s for name in shipped_domains() for s in load_domain(name).suites.values() if s.choices]
+ALL_SHIPPED = [suite for name in shipped_domains() for suite in load_domain(name).suites.values()]
+SHIPPED = [suite for suite in ALL_SHIPPED if suite.choices]
 
 
 def item(number: int, options: int = 4) -> EvalItem:
@@ -129,3 +139,25 @@ def test_every_shipped_item_renders_whole(suite: Suite) -> None:
         assert all(option in text for option in asked.options)
         assert asked.rationale not in text or not asked.rationale
         assert open_question(asked, suite.type).strip()
+
+
+def test_a_gap_is_asked_for_its_words_alone() -> None:
+    gap = ClozeItem(question="Rye is raised with ____.", answers=("sourdough",))
+    text = written_question(gap, "cloze", ())
+    assert "\n\nRye is raised with ____.\n\n" in text
+    assert text.endswith("the words for the gap only.")
+
+
+@pytest.mark.parametrize("suite", ALL_SHIPPED, ids=[suite.name for suite in ALL_SHIPPED])
+def test_the_answer_that_is_shown_as_an_example_is_right_in_the_form_asked_for(suite: Suite) -> None:
+    """An open item's reference may miss a key point word by word: it is not held to the strict form."""
+    for item in suite.items:
+        order = option_order(item, 5) if isinstance(item, EvalItem) else ()
+        shown = written_answer(item, suite.type, order)
+        assert item.question in written_question(item, suite.type, order)
+        if suite.type == "multiple_choice" and isinstance(item, EvalItem):
+            assert score_choice(shown, item, order).strict
+        else:
+            score = SCORERS[suite.type](shown, item)
+            assert score.correct
+            assert score.strict or suite.type == "open"

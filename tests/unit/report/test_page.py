@@ -22,8 +22,10 @@ SVG_EMPTY = {"line", "circle", "polyline"}
 ALLOWED = {
     *("html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "b", "ul", "li", "div", "span", "pre"),
     *("table", "tr", "th", "td", "details", "summary", "svg", "text", *SVG_EMPTY),
+    *("h4", "fieldset", "legend", "label", "input"),
 }
 ATTRIBUTES = {"lang", "charset", "name", "content", "http-equiv", "class", "style", "open", "viewbox", "role"}
+ATTRIBUTES |= {"type", "id", "checked"}
 DRAWING = {"x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "points", "text-anchor", "aria-label"}
 
 ATTACKS = {
@@ -161,19 +163,36 @@ def trained(run: Run, **numbers: Any) -> None:
 def write_evaluated(run: Run, text: str) -> None:
     """The files of an evaluate stage whose every text of a model is ``text``."""
     folder = run.folder("evaluate")
-    result = {"n": 10, "correct": 5, "accuracy": 0.5, "interval": [0.2, 0.8], "unparsed": 1}
+    share = {"correct": 5, "accuracy": 0.5, "interval": [0.2, 0.8]}
+    base = {"n": 10, **share, "unparsed": 1, "also": {"strict": {**share, "accuracy": 0.4}}}
     suite = {
         "n": 10,
         "chance": 0.25,
-        "base": result,
-        "tuned": {**result, "correct": 9, "accuracy": 0.9},
-        "mcnemar": {"only_base": 0, "only_tuned": 4, "p": 0.125},
+        "base": base,
+        "tuned": {**base, "correct": 9, "accuracy": 0.9},
+        "mcnemar": {"only_base": 0, "only_tuned": 4, "p": 0.125, "adjusted": None},
         "verdict": "No difference shown.",
     }
-    report = {"domain": "bgp", "base": "x", "adapter_sha256": "0", "seed": 0, "split": "test"}
+    report = {"domain": "bgp", "base": "x", "adapter_sha256": "0", "seed": 0, "split": "test", "caveats": ["Mind."]}
     report["suites"] = {"true_false/generate": suite}
     (folder / "report.json").write_text(json.dumps(report))
     write_jsonl(folder / "showcase.jsonl", [{"question": text, "base": text, "tuned": text}])
+    write_jsonl(folder / "items.jsonl", [item_line(text, True), item_line(text, False, suite="open", topic="crumb")])
+
+
+def item_line(text: str, correct: bool, **changes: Any) -> dict[str, Any]:
+    """An item that base and tuned model answered, the tuned one right or wrong, the base always wrong."""
+    answered = {"correct": False, "parsed": True, "extracted": text, "why": text, "text": text, "likelihoods": {}}
+    item = {"suite": "true_false", "method": "generate", "topic": "", "level": 1, "citation": text, "question": text}
+    return {
+        **item,
+        "options": [text],
+        "right": [text],
+        "contaminated": False,
+        "base": answered,
+        "tuned": {**answered, "correct": correct},
+        **changes,
+    }
 
 
 def evaluated(run: Run) -> None:
@@ -197,8 +216,8 @@ def test_text_of_a_model_is_shown_as_text(run: Run, text: str) -> None:
     write_generated(run, text)
     write_evaluated(run, text)
     page = page_of(run)
-    # Instruction, input and output of one task kept and one rejected, and two answers side by side.
-    assert page.blocks.count(printable(text)) == 8
+    # Instruction, input and output of one task kept and one rejected, two answers side by side, two each of two items.
+    assert page.blocks.count(printable(text)) == 12
 
 
 @given(text=st.text(st.characters() | st.sampled_from("<>&\"'{}%#\x1b\r\ud800]["), min_size=1))
@@ -207,7 +226,7 @@ def test_any_text_of_a_model_is_shown_as_text(tmp_path_factory: pytest.TempPathF
     with open_run(Config(name="one", runs_dir=tmp_path_factory.mktemp("any"))) as run:
         write_generated(run, text)
         write_evaluated(run, text)
-        assert page_of(run).blocks.count(printable(text)) == 8
+        assert page_of(run).blocks.count(printable(text)) == 12
 
 
 @pytest.mark.parametrize("text", ATTACKS.values(), ids=ATTACKS.keys())
@@ -317,8 +336,32 @@ def test_training_whose_loss_left_the_numbers_has_a_page(run: Run) -> None:
 def test_an_evaluated_run_shows_both_models(run: Run) -> None:
     evaluated(run)
     text = page_of(run).text
-    assert "base5 of 1050.0%20.0% to 80.0%1" in text.replace(" ", "").replace("of", " of ").replace("to", " to ")
+    assert "base5 of 1050.0%20.0% to 80.0%40.0%1" in text.replace(" ", "").replace("of", " of ").replace("to", " to ")
     assert "No difference shown." in text
+
+
+def test_items_can_be_filtered_by_what_they_have_and_by_who_is_right(run: Run) -> None:
+    evaluated(run)
+    html = write_report(run).read_text(encoding="utf-8")
+    for number, words in enumerate(("they differ", "only tuned right", "only base right", "both right", "both wrong")):
+        assert f'id="verdict-{number}"> {words}</label>' in html
+    assert 'class="item verdict-1 suite-0 topic-0 level-0 verdict-0"' in html
+    assert 'class="item verdict-4 suite-1 topic-1 level-0"' in html
+    assert ".browser:has(#topic-1:checked) .item:not(.topic-1) { display: none; }" in html
+
+
+def test_the_likelihoods_of_options_are_shown(run: Run) -> None:
+    evaluated(run)
+    line = item_line("words", True)
+    line["base"] |= {"text": "", "likelihoods": {"True": -1.25, "False": -2.0}}
+    write_jsonl(run.path / "evaluate" / "items.jsonl", [line])
+    assert "-1.25 True\n-2.00 False\n" in page_of(run).blocks
+
+
+def test_caveats_stand_before_the_numbers(run: Run) -> None:
+    evaluated(run)
+    text = page_of(run).text
+    assert text.index("Mind.") < text.index("No difference shown.")
 
 
 def test_an_evaluation_without_open_questions_has_a_page(run: Run) -> None:
