@@ -340,7 +340,7 @@ def _lines(path: Path, error: type[SeedtuneError]) -> Iterator[tuple[int, str]]:
             # Only "\n" ends a line: JSON may hold the other characters that str.splitlines breaks at.
             for number, line in enumerate(file, 1):
                 # Notepad and Excel begin a file with a byte order mark, which "utf-8-sig" takes off.
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n")
                 place += len(line)
     except OSError as problem:
         raise error(f"{path}: cannot be read: {problem.strerror}") from problem

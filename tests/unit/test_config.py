@@ -194,7 +194,7 @@ def test_a_key_of_the_other_teacher_is_unknown(path: Path) -> None:
 
 def test_an_unknown_key_like_no_other_lists_what_is_known(path: Path) -> None:
     said = complaint(path, "train:\n  lora:\n    zzz: 1\n")
-    assert "known here: r, alpha, rslora, dora, dropout, target_modules, allow_large_alpha" in said
+    assert "there are: r, alpha, rslora, dora, dropout, target_modules, allow_large_alpha" in said
 
 
 def test_every_finding_is_named_at_once(path: Path) -> None:

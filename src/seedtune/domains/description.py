@@ -1,14 +1,12 @@
 """``domain.yaml``: what a domain folder says about itself. Every fault is a DomainError that names file and line."""
 
-import difflib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from seedtune.errors import DomainError
+from seedtune.yaml_tree import Place, hint, line_of, read_yaml
 
 SuiteType = Literal["multiple_choice", "true_false", "cloze", "open"]
 Split = Literal["test", "dev"]
@@ -133,28 +131,14 @@ def read_description(path: Path) -> DomainFile:
     Raises:
         DomainError: it is no valid YAML, or a key is missing, unknown or of the wrong type.
     """
-    text = read_text(path)
-    try:
-        tree: object = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as problem:
-        line = problem.problem_mark.line + 1 if problem.problem_mark else 0
-        raise DomainError(f"{path}:{line}: not valid YAML: {problem.problem}") from problem
-    except (yaml.YAMLError, ValueError) as problem:  # a character YAML forbids; a date that is none
-        raise DomainError(f"{path}: not valid YAML: {problem}") from problem
+    tree, lines = read_yaml(read_text(path), str(path), DomainError, "name: my-domain")
     try:
         return DomainFile.model_validate(tree)
     except ValidationError as problem:
-        raise DomainError(_explain(problem, path, yaml.compose(text, Loader=yaml.SafeLoader))) from problem
+        raise DomainError(_explain(problem, path, lines)) from problem
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    """Ends a message about a name that is not known: the nearest one, or all."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names) or 'none'}"
-
-
-def _explain(problem: ValidationError, path: Path, root: yaml.Node | None) -> str:
+def _explain(problem: ValidationError, path: Path, lines: dict[Place, int]) -> str:
     """One line for each finding; an unknown key with its line and the nearest right one."""
     findings: list[str] = []
     for found in problem.errors(include_url=False):
@@ -163,21 +147,10 @@ def _explain(problem: ValidationError, path: Path, root: yaml.Node | None) -> st
         if found["type"] == "extra_forbidden":
             *above, key = place
             known = (_PARTS[above[0]] if above else DomainFile).model_fields
-            findings.append(f"{path}:{_key_line(root, place)}: unknown key '{dotted}'; {hint(key, known)}")
+            findings.append(f"{path}:{line_of(place, lines) or 1}: unknown key '{dotted}'; {hint(key, known)}")
         else:
             # Pydantic's own words would name the class.
             said = "expected keys and values" if found["type"] == "model_type" else found["msg"]
             said = said.removeprefix("Value error, ")
             findings.append(f"{path}: {dotted}: {said[0].lower()}{said[1:]}" if place else f"{path}: {said}")
     return "\n".join(findings)
-
-
-def _key_line(node: yaml.Node | None, place: tuple[str, ...]) -> int:
-    """Line of the key at ``place``, from 1; of the nearest key above it where YAML merged it in from elsewhere."""
-    line = 1
-    for part in place:
-        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-            if key.value == part:
-                line, node = key.start_mark.line + 1, value
-                break
-    return line

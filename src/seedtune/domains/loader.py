@@ -14,7 +14,6 @@ from seedtune.domains.description import (
     Split,
     SuiteFiles,
     SuiteType,
-    hint,
     read_description,
     read_text,
 )
@@ -30,6 +29,7 @@ from seedtune.records import (
     read_json_lines,
     validation_message,
 )
+from seedtune.yaml_tree import hint
 
 _SHIPPED = Path(__file__).parent
 T = TypeVar("T")
