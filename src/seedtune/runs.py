@@ -3,9 +3,10 @@
     runs/<name>/
       config.yaml      the resolved config
       manifest.json    versions, git revision, machine, seed; each stage's state, time, and SHA-256 of its outputs
-      generate/        journal.jsonl (append-only, the truth), instructions.jsonl, rejected.jsonl, funnel.json
+      generate/        journal.jsonl (append-only, the truth), instructions.jsonl, rejected.jsonl, funnel.json,
+                       progress.json, README.md and card.html (the dataset's card)
       train/           metrics.jsonl, rows.jsonl, adapter/, checkpoints/
-      evaluate/        records.jsonl, showcase.jsonl, report.json
+      evaluate/        records.jsonl (append-only), items.jsonl, looks.jsonl, showcase.jsonl, report.json, report.md
       report.html
 
 A stage is *done* when the manifest says so and its outputs still have the SHA-256 written there. It is done *for a

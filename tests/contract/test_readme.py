@@ -1,5 +1,6 @@
 """The README's commands, run as they stand (with a fake teacher in the paid one's place and small numbers)."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -35,6 +36,18 @@ def test_the_generate_command_runs(workplace: Path) -> None:
     assert result.returncode == 0, result.stderr
     lines = (workplace / "runs/run/generate/instructions.jsonl").read_text().splitlines()
     assert len(lines) == 6
+
+
+    export = next(c for c in readme_commands() if c.startswith("export")).replace("runs/demo", "runs/run")
+    assert seedtune(*export.split(), cwd=workplace).returncode == 0
+    assert len(json.loads((workplace / "runs/run/export/alpaca.json").read_text())) == 6
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_every_command_is_there(command: str, workplace: Path) -> None:
+    known = seedtune(*[word for word in command.split() if word.isalpha()][:2], "--help", cwd=workplace)
+    options = [word for word in command.partition(" -- ")[0].split() if word.startswith("--")]
+    assert all(option[:24] in known.stdout for option in options), known.stdout  # Long ones are folded.
 
 
 def test_make_demo_runs_the_config_it_says() -> None:
