@@ -260,8 +260,8 @@ def _domain(config: Config) -> Check:
     except SeedtuneError as problem:
         return Check("domain", "missing", str(problem), "seedtune domains lint " + config.domain)
     split = config.evaluate.split
-    if not any(suite.only(split).choices for suite in suites):
-        detail = f"{domain.name}: no suite of type multiple_choice or true_false has a {split} file"
+    if not any(suite.only(split).items for suite in suites):
+        detail = f"{domain.name}: no suite has a {split} file"
         return Check("domain", "missing", detail, f"add '{split}:' to a suite in domain.yaml, or set evaluate.split")
     errors = [finding for finding in lint_domain(domain) if finding.level == "error"]
     if errors:
