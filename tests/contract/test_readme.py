@@ -37,7 +37,6 @@ def test_the_generate_command_runs(workplace: Path) -> None:
     lines = (workplace / "runs/run/generate/instructions.jsonl").read_text().splitlines()
     assert len(lines) == 6
 
-
     export = next(c for c in readme_commands() if c.startswith("export")).replace("runs/demo", "runs/run")
     assert seedtune(*export.split(), cwd=workplace).returncode == 0
     assert len(json.loads((workplace / "runs/run/export/alpaca.json").read_text())) == 6
