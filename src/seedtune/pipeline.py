@@ -44,13 +44,13 @@ def run_stages(config: Config, stages: tuple[str, ...] = tuple(STAGES)) -> Path:
             # A run that stopped is worth a look too; one that never began is not.
             if run.manifest["stages"]:
                 with suppress(SeedtuneError):
-                    _write_pages(run, domain)
+                    _write_pages(run, domain, stages)
             raise
-        _write_pages(run, domain)
+        _write_pages(run, domain, stages)
     return run.path / REPORT
 
 
-def _write_pages(run: runs.Run, domain: Domain) -> None:
-    if (run.path / "generate" / "instructions.jsonl").is_file():
+def _write_pages(run: runs.Run, domain: Domain, stages: tuple[str, ...]) -> None:
+    if "generate" in stages and (run.path / "generate" / "instructions.jsonl").is_file():
         write_dataset_card(run, domain)
     write_report(run)

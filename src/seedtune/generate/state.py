@@ -187,15 +187,16 @@ class State:
         reply = self.replies.get(self.committed)
         if reply is None:
             return None
-        outcome = self._decider.decide(self._request_of(reply), self._sequence.work(reply.index).follow_up, reply)
-        self._commit(reply, outcome)
+        request, follow_up = self._request_of(reply), self._sequence.work(reply.index).follow_up
+        outcome = self._decider.decide(request, follow_up, reply)
+        self._commit(request, reply, outcome)
         return outcome.verdicts
 
     def restore(self, verdicts: tuple[Verdict, ...]) -> None:
         """Take the verdicts on the next reply from the journal instead of judging again."""
         reply = self.replies[self.committed]
         request, follow_up = self._request_of(reply), self._sequence.work(reply.index).follow_up
-        self._commit(reply, self._decider.restore(request, follow_up, reply, verdicts))
+        self._commit(request, reply, self._decider.restore(request, follow_up, reply, verdicts))
 
     @property
     def _judge(self) -> str:
@@ -209,8 +210,7 @@ class State:
             raise DataError(f"the journal holds a reply to request {reply.index}, which cannot have been sent")
         return request
 
-    def _commit(self, reply: Reply, outcome: Outcome) -> None:
-        request = self._request_of(reply)
+    def _commit(self, request: Request, reply: Reply, outcome: Outcome) -> None:
         before = self.accepted
         self.funnel.count(request.step, reply, outcome.reading, outcome.verdicts)
         entered = sum(verdict.kept or verdict.reason == PENDING for verdict in outcome.verdicts)
