@@ -16,17 +16,15 @@ import pytest
 
 from conftest import clean_environment
 from fake_teacher import FakeTeacher
-from seedtune import runs
+from generation import VIEWS, generate, stopped_by, views
 from seedtune.config import Config
-from seedtune.domains import load_domain
-from seedtune.errors import LimitReached, TeacherError
+from seedtune.errors import TeacherError
 from seedtune.generate import stage
 from seedtune.teachers import batches
 from seedtune.teachers.endpoints import Clock
 from seedtune.teachers.openai_compatible import OpenAITeacher
 
 PRICES = {"input_per_million": 1.0, "output_per_million": 10.0, "batch_factor": 0.5, "as_of": "2026-11-01"}
-VIEWS = ("instructions.jsonl", "rejected.jsonl", "funnel.json")
 SPEED = 500.0
 """The first poll is after ten seconds, the last after five minutes."""
 
@@ -72,22 +70,6 @@ def configure(server: FakeTeacher, tmp_path: Path, domain_folder: Path, monkeypa
         return Config.model_validate(tree)
 
     return make
-
-
-def generate(config: Config) -> Path:
-    with runs.open_run(config) as run:
-        stage.run_generate(run, load_domain(config.domain))
-    return config.run_dir / "generate"
-
-
-def stopped_by(config: Config) -> str:
-    with pytest.raises(LimitReached) as caught:
-        generate(config)
-    return caught.value.cause
-
-
-def views(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in VIEWS}
 
 
 def events(config: Config, kind: str) -> list[dict[str, Any]]:
@@ -160,7 +142,7 @@ def test_what_was_sent_in_a_batch_keeps_its_price_when_the_rest_is_sent_directly
 def test_a_batch_is_no_larger_than_the_budget(configure: Configure, server: FakeTeacher) -> None:
     """At its worst a request costs some 2,700 millionths at half the price."""
     config = configure(goal=100, prices=PRICES, limits={"max_cost": 0.02})
-    assert stopped_by(config) == "budget"
+    assert stopped_by(config).cause == "budget"
     assert 0 < sizes(server)[0] < 10
     assert server.received * 0.5 * 600 <= 0.02 * 1e6
 
