@@ -14,7 +14,7 @@ from typing import Literal, Self
 
 from seedtune.domains.canary import GUID
 from seedtune.domains.loader import Domain, Item, ItemFile, Suite
-from seedtune.records import ClozeItem, EvalItem, OpenItem, Task, content_id
+from seedtune.records import ClozeItem, CodeItem, ConstraintItem, EvalItem, ExactItem, OpenItem, Task, content_id
 from seedtune.similarity import RougeIndex
 
 _ALIKE = 0.7
@@ -67,8 +67,8 @@ class ItemGuard:
     def hit(self, task: Task) -> Hit | None:
         """What the task shares with an item; None where it is clean.
 
-        Equal are a question and a line, or the whole, of any field. A shared passage may stand anywhere. By ROUGE-L
-        the instruction and the input are compared with the questions, each whole.
+        Equal are a question and a line, or the whole, of any field, or instruction and input together. A shared passage
+        may stand anywhere. By ROUGE-L the instruction and the input are compared with the questions, each whole.
         """
         fields = [[_words(line) for line in text.splitlines()] for text in (task.instruction, task.input, task.output)]
         words = [word for lines in fields for line in lines for word in line]
@@ -76,7 +76,7 @@ class ItemGuard:
         for guid, number in self._guids.items():
             if guid in whole:
                 return self._hit(number, "exact", guid)
-        for text in chain(*fields, (list(chain(*lines)) for lines in fields)):
+        for text in chain(*fields, (list(chain(*lines)) for lines in fields), [_words(task.prompt)]):
             question = " ".join(text)
             if question in self._questions:
                 return self._hit(self._questions[question], "exact", question)
@@ -101,10 +101,13 @@ class ItemGuard:
             number = self._number(item.id, suite)
             wordings = wordings_of(item)
             for text in wordings:
-                self._wordings.add(str(number), text)
+                # Questions of one family share their words, and differ in the material: it is what must not be seen.
+                if not isinstance(item, ExactItem):
+                    self._wordings.add(str(number), text)
                 if plain := _plain(text):
                     self._questions.setdefault(plain, number)
-            self._add_passages(number, [*wordings, *answers_of(item)])
+            material = [item.input] if isinstance(item, ExactItem) else wordings
+            self._add_passages(number, [*material, *answers_of(item)])
 
     def _add_passages(self, number: int, texts: list[str]) -> None:
         for text in texts:
@@ -144,13 +147,18 @@ def passages(text: str) -> Iterator[Gram]:
 
 
 def wordings_of(item: Item) -> list[str]:
-    """The question; a cloze sentence also with its gap filled in each accepted way."""
+    """The question with its material; a cloze sentence also with its gap filled in each accepted way."""
+    if isinstance(item, ExactItem):
+        return [item.prompt]
     filled = [item.question.replace(_GAP, answer) for answer in item.answers] if isinstance(item, ClozeItem) else []
     return [item.question, *filled]
 
 
 def answers_of(item: Item) -> tuple[str, ...]:
-    """The options, the accepted fillings, or the key points and the full answer."""
+    """The options, the accepted fillings, the key points and the full answer, or the reference program.
+
+    What is computed (``ExactItem``) is too short to tell an answer by.
+    """
     match item:
         case EvalItem():
             return item.options
@@ -158,6 +166,12 @@ def answers_of(item: Item) -> tuple[str, ...]:
             return item.answers
         case OpenItem():
             return (*item.key_points, item.answer)
+        case ExactItem():
+            return ()
+        case CodeItem():
+            return (item.reference,)
+        case ConstraintItem():
+            return (item.answer,)
 
 
 def _words(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from seedtune.errors import DomainError
 from seedtune.yaml_tree import Place, hint, line_of, read_yaml
 
-SuiteType = Literal["multiple_choice", "true_false", "cloze", "open"]
+SuiteType = Literal["multiple_choice", "true_false", "cloze", "open", "exact", "code", "constraints"]
 Split = Literal["test", "dev"]
 
 

@@ -20,7 +20,10 @@ from seedtune.domains.description import (
 from seedtune.errors import DomainError
 from seedtune.records import (
     ClozeItem,
+    CodeItem,
+    ConstraintItem,
     EvalItem,
+    ExactItem,
     OpenItem,
     Record,
     SeedTask,
@@ -35,7 +38,7 @@ _SHIPPED = Path(__file__).parent
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
-Item = EvalItem | ClozeItem | OpenItem
+Item = EvalItem | ClozeItem | OpenItem | ExactItem | CodeItem | ConstraintItem
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Suite:
 
     @property
     def choices(self) -> tuple[EvalItem, ...]:
-        """The items with fixed options; none in a cloze or open suite."""
+        """The items with fixed options; none in a suite without options."""
         return tuple(item for item in self.items if isinstance(item, EvalItem))
 
     def only(self, split: Split) -> "Suite":
@@ -212,6 +215,9 @@ def _read_items(path: Path, kind: SuiteType) -> ItemFile:
         "true_false": lambda: {n: item.as_choice() for n, item in _read_lines(path, lines, TrueFalseItem).items()},
         "cloze": lambda: dict(_read_lines(path, lines, ClozeItem)),
         "open": lambda: dict(_read_lines(path, lines, OpenItem)),
+        "exact": lambda: dict(_read_lines(path, lines, ExactItem)),
+        "code": lambda: dict(_read_lines(path, lines, CodeItem)),
+        "constraints": lambda: dict(_read_lines(path, lines, ConstraintItem)),
     }
     items = readers[kind]()
     if not items:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from seedtune.domains import Suite
 from seedtune.domains.description import SuiteType
 from seedtune.domains.loader import Item
-from seedtune.records import ClozeItem, EvalItem, OpenItem, content_id
+from seedtune.records import ClozeItem, CodeItem, ConstraintItem, EvalItem, ExactItem, OpenItem, content_id
 
 LETTERS = "ABCDEFGHIJ"
 
@@ -49,6 +49,10 @@ def written_question(item: Item, suite_type: SuiteType, order: Sequence[int]) ->
             return f"Fill the gap ____ in this sentence.\n\n{item.question}\n\nAnswer with the words for the gap only."
         case OpenItem():
             return f"{item.question}\n\nAnswer in complete sentences."
+        case ExactItem():
+            return item.prompt
+        case CodeItem() | ConstraintItem():
+            return item.question
 
 
 def written_answer(item: Item, suite_type: SuiteType, order: Sequence[int]) -> str:
@@ -58,8 +62,10 @@ def written_answer(item: Item, suite_type: SuiteType, order: Sequence[int]) -> s
             return LETTERS[order.index(item.key)] if suite_type == "multiple_choice" else item.answer
         case ClozeItem():
             return item.answers[0]
-        case OpenItem():
+        case OpenItem() | ExactItem() | ConstraintItem():
             return item.answer
+        case CodeItem():
+            return f"```python\n{item.reference.strip()}\n```"
 
 
 def spread(suite: Suite, limit: int | None) -> list[Item]:

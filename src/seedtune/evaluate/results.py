@@ -19,7 +19,7 @@ from seedtune.evaluate.statistics import (
     wilson,
 )
 from seedtune.evaluate.suites import Job
-from seedtune.records import Answer, ClozeItem, EvalItem
+from seedtune.records import Answer, ClozeItem, CodeItem, EvalItem
 
 VARIANTS = ("base", "tuned")
 EFFECT = 0.05
@@ -172,7 +172,7 @@ def item_lines(
             "citation": item.citation,
             "question": item.question,
             "options": list(item.options) if isinstance(item, EvalItem) else [],
-            "right": list(item.answers) if isinstance(item, ClozeItem) else [item.answer],
+            "right": _right(item),
             "contaminated": item.id in contaminated.get(job.suite, ()),
             **{
                 variant: _answered(item, answers[variant, job.name, item.id], judged[variant, job.name][number])
@@ -182,6 +182,16 @@ def item_lines(
         for job in jobs
         for number, item in enumerate(job.items)
     ]
+
+
+def _right(item: Item) -> list[str]:
+    match item:
+        case ClozeItem():
+            return list(item.answers)
+        case CodeItem():
+            return [item.reference]
+        case _:
+            return [item.answer]
 
 
 def _answered(item: Item, answer: Answer, readings: Readings) -> dict[str, Any]:

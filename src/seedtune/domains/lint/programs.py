@@ -5,17 +5,15 @@ fault of one program. The lint runs that file, so lint only folders whose code y
 are compiled and never run.
 """
 
-import importlib.util
 import re
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from seedtune.domains.lint.content import Content, Finding, SeedAt
-from seedtune.errors import DomainError
+from seedtune.domains.own_code import own_function
 
 FENCE = re.compile(r"```(?:python|py)3?(?:[ \t][^\n]*)?\n(.*?)```", re.DOTALL | re.IGNORECASE)
 _CHECKS = "checks.py"
@@ -52,7 +50,7 @@ def check_outputs(content: Content) -> Iterator[Finding]:
 
 def check_programs(content: Content) -> Iterator[Finding]:
     """The Python of the seed tasks compiles and passes the domain's own check."""
-    check = _load_check(content.domain.folder / _CHECKS)
+    check = own_function(content.domain.folder, _CHECKS, "check_program")
     for seed in content.seeds:
         for number, source in enumerate(programs_of(seed.task.output), 1):
             fault = _does_not_compile(source)
@@ -82,19 +80,3 @@ def _own_faults(check: CheckProgram, source: str, seed: SeedAt, number: int) -> 
     except Exception as problem:  # foreign code
         said = f"{_CHECKS}: check_program failed: {type(problem).__name__}: {problem}"
         return [Finding("error", seed.place, said)]
-
-
-def _load_check(path: Path) -> CheckProgram | None:
-    """``check_program`` of a domain's ``checks.py``; None where there is no such file."""
-    if not path.is_file():
-        return None
-    spec = importlib.util.spec_from_file_location("seedtune_domain_checks", path)
-    if spec is None or spec.loader is None:
-        raise DomainError(f"{path}: cannot be loaded as a Python module")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        check: CheckProgram = module.check_program
-    except Exception as problem:  # foreign code
-        raise DomainError(f"{path}: cannot be loaded: {type(problem).__name__}: {problem}") from problem
-    return check
