@@ -2,9 +2,8 @@
 
 - Rows of one family (a pack and a step) begin with the same tokens: their keys and values are computed once, and kept
   for the rows to come.
-- Each row is prefilled by itself, so that nothing is spent on padding; the rows then go on together.
-- A row that has ended leaves the batch, and another may take its place. Keys and values are written in place, not
-  copied at each token.
+- A row that has ended leaves its batch, and another may take its place (``packed_batch.py`` on a CPU, ``slot_batch.py``
+  on a GPU). Keys and values are written in place, not copied at each token.
 - Nucleus sampling looks at the likeliest tokens alone as long as they hold the mass that is asked for.
 
 Each row has random numbers of its own, so its text depends on its neighbours only through rounding: sums of floating
@@ -22,7 +21,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
 
 from seedtune.teachers.protocol import Sampling
 
@@ -32,10 +30,8 @@ _LIKELIEST = 256
 """Tokens to sort before all are sorted."""
 _WORTH = 32
 """Shared tokens that are worth a forward pass of their own."""
-_STRIDE = 128
-"""Tokens that memory has room for at least, each time it is laid out anew."""
 
-_Layers = list[tuple[Tensor, Tensor]]
+Layers = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, each of shape [1, heads, tokens, size]."""
 
 
@@ -77,67 +73,6 @@ class Writing:
         return len(self.row.prompt) + len(self.tokens) - 1
 
 
-class _Growing(DynamicLayer):
-    """Keys and values of one layer, in memory that has room for the tokens to come.
-
-    All rows end at the same token of the memory, and what is left of a shorter row is padding. When the longest row
-    has left, the window is narrowed; when it has come to the end of the memory, it is moved to its beginning.
-    """
-
-    def __init__(self, slots: int) -> None:
-        """Holds so many rows at once."""
-        super().__init__()
-        self._slots = slots
-        self._rooms: list[Tensor] = []
-        self._count = self._begin = self._end = 0
-
-    def join(self, rows: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Copies keys and values of more rows, each of shape [1, heads, tokens, size], behind the others."""
-        if not self._rooms:
-            first = rows[0][0]
-            self.dtype, self.device, self.is_initialized = first.dtype, first.device, True
-            self._rooms = [first.new_empty(self._slots, first.shape[1], 0, first.shape[-1]) for _ in range(2)]
-        width = max(keys.shape[-2] for keys, _ in rows)
-        if width > self._end:
-            self._lay_out(width)
-        for slot, states in enumerate(rows, self._count):
-            for room, state in zip(self._rooms, states, strict=True):
-                room[slot, :, self._end - state.shape[-2] : self._end] = state[0]
-        self.show(self._count + len(rows), max(width, self._end - self._begin))
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Called by each layer of the model, with one more token of each row."""
-        if self._end == self._rooms[0].shape[-2]:
-            self._lay_out(self._end - self._begin)
-        for room, states in zip(self._rooms, (key_states, value_states), strict=True):
-            room[: self._count, :, self._end] = states[:, :, 0]
-        self._end += 1
-        return self.show(self._count, self._end - self._begin)
-
-    def move(self, sources: Tensor, targets: Tensor) -> None:
-        """Put rows into the places of others."""
-        for room in self._rooms:
-            room[targets, :, self._begin : self._end] = room[sources, :, self._begin : self._end]
-
-    def show(self, count: int, width: int) -> tuple[Tensor, Tensor]:
-        """Make the first rows visible, and of each so many tokens up to the last."""
-        self._count, self._begin = count, self._end - width
-        keys, values = (room[:count, :, self._begin : self._end] for room in self._rooms)
-        self.keys, self.values = keys, values
-        return keys, values
-
-    def _lay_out(self, width: int) -> None:
-        """Put the window, widened to ``width``, at the beginning of new memory."""
-        # In whole strides: memory of a few sizes is used again by the allocator. Zeros: padding is masked, not skipped.
-        capacity = (-(-width // _STRIDE) + 1) * _STRIDE
-        rooms = self._rooms
-        for number, room in enumerate(rooms):
-            window = room[: self._count, :, self._begin : self._end]
-            rooms[number] = room.new_zeros(*room.shape[:2], capacity, room.shape[-1])
-            rooms[number][: self._count, :, width - window.shape[-2] : width] = window
-        self._begin, self._end = width - (self._end - self._begin), width
-
-
 class Decoder:
     """Runs the model for batches of rows."""
 
@@ -149,29 +84,47 @@ class Decoder:
             ends: Tokens that end a text.
             text_of: The text of tokens, to find stop strings in.
         """
-        self._model: Any = model
+        self.model: Any = model
+        self.device: torch.device = model.device
         self._ends = ends
         self._text_of = text_of
-        self._beginnings: OrderedDict[tuple[int, ...], _Layers] = OrderedDict()
+        self._beginnings: OrderedDict[tuple[int, ...], Layers] = OrderedDict()
 
-    def write(self, rows: Sequence[Row], interrupted: Callable[[], bool] = lambda: False) -> list[Writing]:
-        """What the model writes after each row; broken off at the next token once ``interrupted`` says so."""
-        writings = [Writing(row) for row in rows]
-        if rows:
-            batch = Batch(self, len(rows))
-            batch.join(writings, interrupted)
-            while batch.writings and not interrupted():
-                batch.step()
-        return writings
-
-    def prefill(self, prompt: list[int], shared: int) -> tuple[_Layers, Tensor]:
+    def prefill(self, prompt: list[int], shared: int) -> tuple[Layers, Tensor]:
         """Keys and values of a prompt, and the logits [vocabulary] of the token after it."""
         cache = DynamicCache()
         if shared:
             for number, (keys, values) in enumerate(self._beginning(tuple(prompt[:shared]))):
                 cache.update(keys, values, number)
         logits = self._forward(prompt[shared:], cache)
-        return _layers(cache), logits
+        return layers_of(cache), logits
+
+    def prefill_together(self, prompts: Sequence[list[int]], shared: int) -> tuple[Layers, Tensor, Tensor]:
+        """As :meth:`prefill`, for prompts with one beginning, in one pass.
+
+        Returns:
+            Keys and values of each layer, each of shape [rows, heads, tokens, size]; which of the tokens are a row's
+            own and not padding, shape [rows, tokens]; and logits, shape [rows, vocabulary].
+        """
+        cache, width = DynamicCache(), max(map(len, prompts))
+        if shared:
+            for number, states in enumerate(self._beginning(tuple(prompts[0][:shared]))):
+                keys, values = (state.expand(len(prompts), -1, -1, -1) for state in states)
+                cache.update(keys, values, number)
+        # The padding stands behind the beginning, which all have in the same place.
+        pads = [width - len(prompt) for prompt in prompts]
+        ids = [[0] * pad + prompt[shared:] for pad, prompt in zip(pads, prompts, strict=True)]
+        mask = [[1] * shared + [0] * pad + [1] * (width - shared - pad) for pad in pads]
+        own = torch.tensor(mask, device=self.model.device)
+        logits = self.model(
+            input_ids=torch.tensor(ids, device=own.device),
+            attention_mask=own,
+            position_ids=(own.cumsum(-1) - 1).clamp(min=0)[:, shared:],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
+        return layers_of(cache), own.bool(), logits
 
     def go_on(self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: Cache) -> Tensor:
         """Run one more token of each row.
@@ -185,7 +138,7 @@ class Decoder:
         Returns:
             Logits of the tokens after them, shape [rows, vocabulary].
         """
-        return self._model(
+        return self.model(
             input_ids=tokens[:, None],
             position_ids=positions[:, None],
             attention_mask=mask,
@@ -224,88 +177,19 @@ class Decoder:
         tail = self._text_of(tokens[-4 * max(map(len, stops)) - 1 :])
         return any(stop in tail for stop in stops)
 
-    def _beginning(self, tokens: tuple[int, ...]) -> _Layers:
+    def _beginning(self, tokens: tuple[int, ...]) -> Layers:
         if tokens not in self._beginnings:
             cache = DynamicCache()
             self._forward(list(tokens), cache)
-            self._beginnings[tokens] = _layers(cache)
+            self._beginnings[tokens] = layers_of(cache)
             if len(self._beginnings) > _KEPT:
                 self._beginnings.popitem(last=False)
         self._beginnings.move_to_end(tokens)
         return self._beginnings[tokens]
 
     def _forward(self, tokens: list[int], cache: Cache) -> Tensor:
-        ids = torch.tensor([tokens], device=self._model.device)
-        return self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[0, -1]
-
-
-class Batch:
-    """The rows that go on together. Some leave at each step, and others may join before the next."""
-
-    def __init__(self, decoder: Decoder, slots: int) -> None:
-        """Has room for so many rows at once."""
-        self.writings: list[Writing] = []
-        """Of the rows that go on."""
-        self._decoder = decoder
-        self._slots = slots
-        self._layers: list[_Growing] = []
-        self._tokens = torch.empty(0, dtype=torch.long)
-        """The last one of each row, which the model has not seen yet."""
-        self._families: dict[Hashable, list[int]] = {}
-
-    @torch.inference_mode()
-    def join(self, writings: Sequence[Writing], interrupted: Callable[[], bool] = lambda: False) -> None:
-        """Prefill new rows, and write the first token of each; broken off once ``interrupted`` says so."""
-        states: list[_Layers] = []
-        logits: list[Tensor] = []
-        shared = shared_beginnings([writing.row for writing in writings], self._families)
-        for writing, count in zip(writings, shared, strict=True):
-            if interrupted():
-                return
-            layers, last = self._decoder.prefill(writing.row.prompt, count)
-            states.append(layers)
-            logits.append(last)
-        tokens = self._decoder.choose(writings, torch.stack(logits))
-        on = [number for number, writing in enumerate(writings) if not writing.is_over]
-        if not on:
-            return
-        self._layers = self._layers or [_Growing(self._slots) for _ in states[0]]
-        for layer in self._layers:
-            # Taken out layer by layer: memory for both, the rows' and the batch's, is not needed at once.
-            taken = [layers.pop(0) for layers in states]
-            layer.join([taken[number] for number in on])
-        self._tokens = torch.cat([self._tokens.to(tokens.device), tokens[on]])
-        self.writings += [writings[number] for number in on]
-
-    @torch.inference_mode()
-    def step(self) -> None:
-        """Write one more token of each row; those that are over leave."""
-        if not self.writings:
-            return
-        seen = torch.tensor([writing.seen for writing in self.writings], device=self._tokens.device)
-        width = max(writing.seen for writing in self.writings) + 1
-        mask = torch.arange(width, device=seen.device) >= width - 1 - seen[:, None]
-        logits = self._decoder.go_on(self._tokens, seen, mask, Cache(layers=list(self._layers)))
-        self._tokens = self._decoder.choose(self.writings, logits)
-        if any(writing.is_over for writing in self.writings):
-            self._leave()
-
-    def _leave(self) -> None:
-        """Let the rows go that are over; the last ones move into their places."""
-        on = [number for number, writing in enumerate(self.writings) if not writing.is_over]
-        gaps = [number for number in range(len(on)) if self.writings[number].is_over]
-        last = [number for number in on if number >= len(on)]
-        order = list(range(len(on)))
-        for gap, number in zip(gaps, last, strict=True):
-            order[gap] = number
-        self.writings = [self.writings[number] for number in order]
-        self._tokens = self._tokens[order]
-        sources, targets = (torch.tensor(places, device=self._tokens.device) for places in (last, gaps))
-        width = max((writing.seen for writing in self.writings), default=0)
-        for layer in self._layers:
-            if gaps:
-                layer.move(sources, targets)
-            layer.show(len(on), width)
+        ids = torch.tensor([tokens], device=self.model.device)
+        return self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[0, -1]
 
 
 def shared_beginnings(rows: Sequence[Row], families: dict[Hashable, list[int]]) -> list[int]:
@@ -361,6 +245,7 @@ def pick(logits: Tensor, temperature: Tensor, top_p: Tensor, draw: Tensor, likel
     return torch.where(greedy, tokens[:, 0], chosen)
 
 
-def _layers(cache: Cache) -> _Layers:
+def layers_of(cache: Cache) -> Layers:
+    """Keys and values of a cache."""
     layers: Any = cache.layers
     return [(layer.keys, layer.values) for layer in layers]

@@ -2,9 +2,29 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from seedtune.teachers.decoding import Batch, Decoder, Row, Writing
+from seedtune.teachers.decoding import Decoder, Row, Writing
+from seedtune.teachers.packed_batch import PackedBatch
+from seedtune.teachers.slot_batch import SlotBatch, has_one_mask
+
+
+def make_batch(decoder: Decoder, slots: int) -> PackedBatch | SlotBatch:
+    """The kind of batch that suits the model and its device."""
+    suits = decoder.device.type == "cuda" and has_one_mask(decoder.model)
+    return SlotBatch(decoder, slots) if suits else PackedBatch(decoder, slots)
+
+
+def write(decoder: Decoder, rows: Sequence[Row], interrupted: Callable[[], bool] = lambda: False) -> list[Writing]:
+    """What the model writes after each row; broken off at the next token once ``interrupted`` says so."""
+    writings = [Writing(row) for row in rows]
+    if rows:
+        batch = make_batch(decoder, len(rows))
+        batch.join(writings, interrupted)
+        while batch.writings and not interrupted():
+            batch.step()
+    return writings
 
 
 class Engine:
@@ -27,6 +47,8 @@ class Engine:
         self._waiting: deque[tuple[Writing, Future[Writing]]] = deque()
         self._going: list[tuple[Writing, Future[Writing]]] = []
         self._is_busy = False
+        # To let in one row takes a GPU as long as to let in some, so they wait until some places are free.
+        self._least = max(1, slots // 4) if decoder.device.type == "cuda" else 1
 
     def write(self, row: Row) -> Future[Writing]:
         """What the model writes after a row, at some time; not over if it was broken off.
@@ -42,7 +64,7 @@ class Engine:
         return future
 
     def _work(self) -> None:
-        batch = Batch(self._decoder, self._slots)
+        batch = make_batch(self._decoder, self._slots)
         while not self._stopped.is_set() and self._take():
             fresh = [writing for writing, _ in self._going if not writing.tokens]
             if fresh:
@@ -53,8 +75,9 @@ class Engine:
     def _take(self) -> bool:
         """Give free places to rows that wait. False: nothing is left to do, and the next row starts the work anew."""
         with self._lock:
-            while self._waiting and len(self._going) < self._slots:
-                self._going.append(self._waiting.popleft())
+            if not self._going or self._slots - len(self._going) >= self._least:
+                while self._waiting and len(self._going) < self._slots:
+                    self._going.append(self._waiting.popleft())
             self._is_busy = bool(self._going)
             return self._is_busy
 

@@ -21,7 +21,7 @@ from seedtune.errors import ModelError, TeacherError
 from seedtune.models import EMBEDDED, EMBEDDED_TITLE, load_model, load_tokenizer
 from seedtune.records import Reply, Request, Usage, content_id
 from seedtune.teachers.decoding import Decoder, Row, Writing
-from seedtune.teachers.engine import Engine
+from seedtune.teachers.engine import Engine, write
 from seedtune.teachers.failures import TOO_LONG
 from seedtune.teachers.protocol import NO_ACCOUNT, Account, block_of, sampling_of
 from seedtune.teachers.replies import error_reply
@@ -106,7 +106,7 @@ class LocalTeacher:
 
     async def _write(self, rows: Sequence[Row]) -> list[Writing]:
         if self._engine is None:
-            return await asyncio.to_thread(self._decoder.write, rows, self._stop.is_set)
+            return await asyncio.to_thread(write, self._decoder, rows, self._stop.is_set)
         return list(await asyncio.gather(*(asyncio.wrap_future(self._engine.write(row)) for row in rows)))
 
     def _row(self, request: Request) -> Row:

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, TopPLogitsWarper
 
-from seedtune.teachers.decoding import Batch, Decoder, Row, Writing, pick, shared_beginnings
+from seedtune.teachers.decoding import Decoder, Row, Writing, pick, shared_beginnings
+from seedtune.teachers.engine import write
+from seedtune.teachers.packed_batch import PackedBatch
 from seedtune.teachers.protocol import Sampling
+from seedtune.teachers.slot_batch import SlotBatch
 
 END = 1
 COMMON = list(range(10, 60))
@@ -41,7 +44,7 @@ def rows(prompts: list[list[int]] = PROMPTS, **settings: float) -> list[Row]:
 
 
 def tokens_of(decoder: Decoder, asked: list[Row]) -> list[list[int]]:
-    return [written.tokens for written in decoder.write(asked)]
+    return [written.tokens for written in write(decoder, asked)]
 
 
 @contextmanager
@@ -93,14 +96,14 @@ def test_rows_that_end_leave_the_others_as_they_are(model: PreTrainedModel, deco
 
 def test_a_shared_beginning_is_run_once_and_kept_for_later_batches(model: PreTrainedModel, decoder: Decoder) -> None:
     with forwards(model) as shapes:
-        decoder.write(rows(max_tokens=1))
-        decoder.write(rows([[*COMMON, 5, 6], [*COMMON, 7, 8]], max_tokens=1))
+        write(decoder, rows(max_tokens=1))
+        write(decoder, rows([[*COMMON, 5, 6], [*COMMON, 7, 8]], max_tokens=1))
     assert shapes == [(1, 50), (1, 3), (1, 1), (1, 6), (1, 2), (1, 2)]
 
 
 def test_only_the_latest_beginnings_are_kept(decoder: Decoder) -> None:
     for first in range(100, 120):
-        decoder.write(rows([[first, *COMMON, 4], [first, *COMMON, 5]], max_tokens=1))
+        write(decoder, rows([[first, *COMMON, 4], [first, *COMMON, 5]], max_tokens=1))
     assert len(decoder._beginnings) == 8
 
 
@@ -134,8 +137,11 @@ def test_text_longer_than_the_memory_set_aside_goes_on(model: PreTrainedModel, d
     assert len(found) == 600
 
 
+@pytest.mark.parametrize("kind", [PackedBatch, SlotBatch])
 @pytest.mark.parametrize("seed", range(10))
-def test_rows_that_join_and_leave_are_each_as_alone(decoder: Decoder, seed: int) -> None:
+def test_rows_that_join_and_leave_are_each_as_alone(
+    decoder: Decoder, kind: type[PackedBatch | SlotBatch], seed: int
+) -> None:
     """Whatever the order: shorter and longer than those there, after all have left, beyond the memory laid out."""
     chance = random.Random(seed)
     writings: list[Writing] = []
@@ -143,7 +149,7 @@ def test_rows_that_join_and_leave_are_each_as_alone(decoder: Decoder, seed: int)
         prompt = [10 + (7 * number + place) % 80 for place in range(chance.choice([1, 5, 60, 130, 200]))]
         asked = row(prompt, family=number % 2, seed=number, max_tokens=chance.choice([1, 2, 30, 160]))
         writings.append(Writing(asked))
-    batch, waiting = Batch(decoder, 3), list(writings)
+    batch, waiting = kind(decoder, 3), list(writings)
     while waiting or batch.writings:
         count = chance.randint(0, 3 - len(batch.writings))
         if waiting[:count]:
@@ -155,7 +161,7 @@ def test_rows_that_join_and_leave_are_each_as_alone(decoder: Decoder, seed: int)
 
 
 def test_padding_goes_with_the_longest_row(decoder: Decoder) -> None:
-    batch = Batch(decoder, 2)
+    batch = PackedBatch(decoder, 2)
     batch.join([Writing(row(COMMON * 4, max_tokens=3)), Writing(row(COMMON[:9], max_tokens=40))])
     widths = []
     for _ in range(5):
@@ -171,12 +177,12 @@ def test_a_family_shares_what_all_of_it_had_so_far() -> None:
 
 
 def test_no_rows_give_no_text(decoder: Decoder) -> None:
-    assert decoder.write([]) == []
+    assert write(decoder, []) == []
 
 
 def test_an_interruption_before_the_first_token_runs_nothing(model: PreTrainedModel, decoder: Decoder) -> None:
     with forwards(model) as shapes:
-        assert len(decoder.write(rows(), lambda: True)) == 3
+        assert len(write(decoder, rows(), lambda: True)) == 3
     assert shapes == []
 
 
@@ -212,3 +218,42 @@ def test_sorting_few_tokens_first_changes_no_draw(seed: int, top_p: float, likel
     logits, draw = torch.randn(2, 64, generator=random) * 3, torch.rand(2, generator=random)
     arguments = (logits, full(1.0, 0.7), full(top_p, top_p), draw)
     assert pick(*arguments, likeliest).tolist() == pick(*arguments, 64).tolist()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("shared", [0, len(COMMON)])
+def test_prompts_that_are_run_together_end_as_each_does_alone(decoder: Decoder, shared: int) -> None:
+    layers, own, logits = decoder.prefill_together(PROMPTS, shared)
+    for number, prompt in enumerate(PROMPTS):
+        right, last = decoder.prefill(prompt, shared)
+        torch.testing.assert_close(logits[number], last, rtol=1e-4, atol=1e-5)
+        for pair, tested in zip(right, layers, strict=True):
+            for states, found in zip(pair, tested, strict=True):
+                torch.testing.assert_close(found[number][:, own[number]], states[0], rtol=1e-4, atol=1e-5)
+
+
+def test_slots_take_few_passes(model: PreTrainedModel, decoder: Decoder) -> None:
+    """Prompts of one beginning in one, and then all slots at each step."""
+    batch = SlotBatch(decoder, 4)
+    with forwards(model) as shapes:
+        batch.join([Writing(row(prompt, max_tokens=most)) for prompt, most in zip(PROMPTS, (3, 9, 6), strict=True)])
+        while batch.writings:
+            batch.step()
+    assert shapes == [(1, 50), (3, 6), *[(4, 1)] * 8]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_recorded_step_writes_what_a_plain_one_does(tiny_llama: Path) -> None:
+    """In float32, through several sizes of the memory; the step is recorded anew at each."""
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama, dtype=torch.float32).eval().cuda()
+    decoder = Decoder(model, frozenset(), str)
+    texts: list[list[list[int]]] = []
+    for kind in (PackedBatch, SlotBatch):
+        writings = [Writing(asked) for asked in rows(max_tokens=1400, temperature=0.7)]
+        batch = kind(decoder, 4)
+        batch.join(writings)
+        while batch.writings:
+            batch.step()
+        texts.append([writing.tokens for writing in writings])
+    assert texts[0] == texts[1]
