@@ -42,11 +42,15 @@ class TrainConfig(Section):
     """Supervised fine-tuning with LoRA."""
 
     method: Literal["lora", "full"] = "lora"
-    """``full`` trains every weight, for comparison: some eight times the memory, and a whole model in the end."""
+    """``full`` trains every weight, for comparison: some nine times the memory, and a whole model in the end."""
     include_seeds: bool = True
     """Train on the packs' seed tasks too, not only on what was generated."""
     data: tuple[UserPath, ...] = ()
     """More examples: JSON Lines of instruction, input and output. With these, nothing need have been generated."""
+    computed_tasks: int = Field(default=0, ge=0)
+    """So many tasks that the domain makes from its own data, with computed answers, beside the others."""
+    computed_levels: tuple[Literal[1, 2, 3], ...] = Field(default=(1, 2, 3), min_length=1)
+    """Levels of these tasks: 1 is short enough for small models."""
     epochs: float = Field(default=3, gt=0)
     max_steps: int | None = Field(default=None, ge=1)
     """Optimizer steps; overrides epochs."""

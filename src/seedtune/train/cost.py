@@ -89,8 +89,8 @@ def _standing(student: Student, way: Way) -> tuple[int, int]:
     """Bytes of weights, and of all that training them or the adapters takes beside."""
     parameters = student.parameters
     if student.trained_whole:
-        # Weights and gradients in the model's precision, and so are AdamW's moments.
-        return parameters.base * way.bytes // way.shards, parameters.base * 3 * way.bytes // way.shards
+        # Weights, gradients and AdamW's moments in float32.
+        return parameters.base * 4 // way.shards, parameters.base * 12 // way.shards
     head = student.shape.vocabulary * student.shape.width
     frozen = parameters.base * way.bytes
     if way.quantization == "4bit":
