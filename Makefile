@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types clean
+.PHONY: demo test check lint types lab clean
 
 demo: $(STAMP)
 	$(BIN)/seedtune run configs/demo.yaml
@@ -23,6 +23,10 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# Root, bird2, frr and iproute2; docs/lab.md.
+lab: $(STAMP)
+	$(BIN)/python -m lab
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "seedtune needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
