@@ -25,6 +25,8 @@ class PackFiles(_Part):
     """JSON Lines of seed tasks."""
     reviews: str | None = None
     """JSON Lines with what came of the review of each seed task."""
+    programs: bool = False
+    """Answers hold programs, which the domain's ``programs.py`` can run; generated ones are run before they are kept."""
 
 
 class SuiteFiles(_Part):
@@ -92,7 +94,8 @@ class DomainFile(_Part):
     """Put before every question in training and evaluation; None leaves it to the model's chat template."""
     topics: dict[str, str] = {}
     """Topic name: one line that says what belongs to it. Empty: topics are free words."""
-    packs: dict[str, PackFiles] = Field(min_length=1)
+    packs: dict[str, PackFiles] = {}
+    """Without any, the domain is one to evaluate on, and nothing is generated for it."""
     suites: dict[str, SuiteFiles] = {}
     citations: str | None = None
     """JSON: source, such as ``RFC 4271``, to the list of its section numbers. The lint then finds any other section."""
@@ -100,6 +103,12 @@ class DomainFile(_Part):
     filters: FilterRules = FilterRules()
     showcase: tuple[str, ...] = ()
     """Open questions that base and tuned model answer side by side in the report."""
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> Self:
+        if not self.packs and not self.suites:
+            raise ValueError("a domain has packs to generate from, or suites to evaluate on, or both; it has neither")
+        return self
 
 
 _PARTS: dict[str, type[_Part]] = {

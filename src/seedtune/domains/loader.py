@@ -106,8 +106,13 @@ class Domain:
         """The named packs in the order given; all of them for None.
 
         Raises:
-            DomainError: a name the domain does not have.
+            DomainError: a name the domain does not have, or a domain that is only evaluated on.
         """
+        if not self.packs:
+            raise DomainError(
+                f"{self.folder / 'domain.yaml'}: the domain {self.name} has no packs, so there is nothing to generate "
+                "from or to train on; choose a domain with packs, or add 'packs:'"
+            )
         return [_lookup(self.packs, name, "pack", self.folder) for name in names or self.packs]
 
     def select_suites(self, names: tuple[str, ...] | None) -> list[Suite]:
@@ -199,11 +204,16 @@ def _read_suite(folder: Path, name: str, files: SuiteFiles) -> Suite:
     read: dict[Split, ItemFile] = {}
     for split, file in files.splits.items():
         key = "items" if files.items and split == "test" else split
-        read[split] = _read_items(file_inside(folder, file, f"suites.{name}.{key}"), files.type)
+        read[split] = read_items(file_inside(folder, file, f"suites.{name}.{key}"), files.type)
     return Suite(name, files.type, read)
 
 
-def _read_items(path: Path, kind: SuiteType) -> ItemFile:
+def read_items(path: Path, kind: SuiteType) -> ItemFile:
+    """The items of a file, with its canary if the first line is one.
+
+    Raises:
+        DomainError: it cannot be read, is empty or has a broken line; the message names file and line.
+    """
     lines = list(read_json_lines(path, DomainError))
     canary = canary_of(lines[0][1]) if lines else None
     lines = lines[canary is not None :]

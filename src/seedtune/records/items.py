@@ -7,6 +7,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, StrictBool, model_validator
 
 from seedtune.records.base import FilledText, Record, Text, content_id
+from seedtune.records.checks import CheckValue, check_fault
+from seedtune.records.requests import Usage
 
 
 class _Item(Record):
@@ -97,6 +99,8 @@ class ExactItem(_Item):
     answer: Text
     """The right answer in its plainest form; empty for a set without members."""
     kind: AnswerKind
+    options: tuple[FilledText, ...] = ()
+    """The words to choose from where the answer is one of few (``word``); the question names them."""
     family: FilledText
     """The kind of question: what is computed."""
     chance: float = Field(default=0.0, ge=0, le=1)
@@ -136,6 +140,11 @@ class CodeCase(Record):
             raise ValueError(f"{len(self.names)} names for {len(self.files)} files; give one each, or none")
         return self
 
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """The name of each file in the working folder."""
+        return self.names or tuple(file.rpartition("/")[2] for file in self.files)
+
 
 class CodeItem(_Item):
     """A program to be written. It is run, and what it prints is compared with what the reference prints."""
@@ -148,6 +157,8 @@ class CodeItem(_Item):
     """Fields that tell the lines of an output apart; empty where there is one line."""
     ordered: bool = False
     """Whether the order of the lines counts."""
+    tolerance: float = Field(default=1e-6, ge=0)
+    """Numbers that differ by at most this are equal."""
     cases: tuple[CodeCase, ...] = Field(min_length=2)
     reference: FilledText
     """A right program."""
@@ -169,8 +180,14 @@ class Constraint(Record):
 
     check: FilledText
     """Name of the check; :mod:`seedtune.evaluate.constraints` has them."""
-    value: int | str | tuple[str, ...] = ""
+    value: CheckValue = ""
     """What it is held against."""
+
+    @model_validator(mode="after")
+    def _known_check(self) -> Self:
+        if fault := check_fault(self.check, self.value):
+            raise ValueError(fault)
+        return self
 
 
 class ConstraintItem(_Item):
@@ -215,10 +232,16 @@ class Answer(Record):
     suite: str
     method: Literal["loglikelihood", "generate"]
     model: str
-    """``base`` or ``tuned``."""
+    """``base``, ``tuned``, or the name of a rival."""
+    sample: int = 0
+    """Number of this answer among several to one item."""
     order: tuple[int, ...] = ()
     """Indices of the item's options as they were listed; empty where none were."""
     text: Text = ""
     """The generated text; empty for log-likelihood."""
     scores: tuple[float, ...] = ()
     """Log-likelihood of each of the item's options, in nats; empty for generated answers."""
+    error: Text = ""
+    """Why an endpoint gave no answer; it is wrong, and asked for again when the evaluation goes on."""
+    usage: Usage | None = None
+    """What an endpoint charged for."""

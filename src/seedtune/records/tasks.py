@@ -80,3 +80,5 @@ class Verdict(Record):
     """Mean ROUGE-L F over the whole pool at the time."""
     scores: dict[str, float] = Field(default_factory=dict)
     """Of the further filters and of the judge, by their names."""
+    printed: Text = ""
+    """What its programs printed on trial data, the beginning of it; empty where none was run."""
