@@ -155,9 +155,9 @@ def wordings_of(item: Item) -> list[str]:
 
 
 def answers_of(item: Item) -> tuple[str, ...]:
-    """The options, the accepted fillings, the key points and the full answer, or the reference program.
+    """The options, the accepted fillings, or the key points and the full answer.
 
-    What is computed (``ExactItem``) is too short to tell an answer by.
+    What is computed is too short to tell an answer by, and a reference program shares its frame with every other one.
     """
     match item:
         case EvalItem():
@@ -166,10 +166,8 @@ def answers_of(item: Item) -> tuple[str, ...]:
             return item.answers
         case OpenItem():
             return (*item.key_points, item.answer)
-        case ExactItem():
+        case ExactItem() | CodeItem():
             return ()
-        case CodeItem():
-            return (item.reference,)
         case ConstraintItem():
             return (item.answer,)
 

@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | ``checks.py`` | ``check_program(source)`` | for each program among seeds and generated tasks |
 | ``tasks.py`` | ``make_tasks(split, count, seed)`` | for tasks that are made from data, without a teacher |
-| ``programs.py`` | ``run_program(source, case)``, ``trials(source)`` | for programs of a model |
+| ``programs.py`` | ``run_program``, ``misuse``, ``trials``: see :mod:`.running` | for programs of a model |
 """
 
 import importlib.util

@@ -23,6 +23,7 @@ TITLES = {
     "true_false": "true/false",
     "cloze": "cloze",
     "open": "open, with key points",
+    "record_reading": "[record reading](record-reading.md), computed",
 }
 
 

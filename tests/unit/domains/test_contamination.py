@@ -8,7 +8,7 @@ from conftest import write_jsonl
 from domain_on_disk import CHOICES, DEV_STATEMENTS, SEEDS, STATEMENTS, DomainOnDisk
 from seedtune.domains import load_domain, shipped_domains
 from seedtune.domains.contamination import ItemGuard, seeds_among_items
-from seedtune.records import Task
+from seedtune.records import ExactItem, Task
 
 PASSAGE = "the baker folds the cold dough twice and then leaves it covered near a warm stove until dawn"
 QUESTION = "Which of two loaves from one dough keeps its crust for longer, and why?"
@@ -143,7 +143,9 @@ def test_shipped_items_are_found_by_their_question_and_shipped_seeds_are_clean(n
     guard = ItemGuard.of(domain)
     for suite in domain.suites.values():
         for item in suite.items:
-            assert guard.hit(task(item.question)) is not None, item.question
+            # One question is asked of many excerpts: it is known with its own.
+            question = item.prompt if isinstance(item, ExactItem) else item.question
+            assert guard.hit(task(question)) is not None, question
     assert [seed.instruction for pack in domain.packs.values() for seed in pack.seeds if guard.hit(seed)] == []
     assert seeds_among_items(domain) == ()
 

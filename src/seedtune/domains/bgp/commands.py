@@ -1,4 +1,4 @@
-"""Fetch and list MRT files; check and run PyBGPStream programs."""
+"""Fetch and list MRT files; check and run PyBGPStream programs; make record-reading tasks."""
 
 import codecs
 import json
@@ -22,10 +22,12 @@ from seedtune.domains.bgp.archive import NAMED_LIKE, Damage, Kind, Listing, Seri
 from seedtune.domains.bgp.download import Client
 from seedtune.domains.bgp.execution import BgpRun, run_program
 from seedtune.domains.bgp.lint import CodeFinding, lint_program
+from seedtune.domains.bgp.reading import LEVELS, TaskSplit, item_lines, make_tasks
 from seedtune.errors import ConfigError
+from seedtune.records import json_line, write_atomic
 from seedtune.sandbox import ExecutionResult, Limits, Stream
 
-app = App(name="bgp", help="Fetch and list MRT files; check and run PyBGPStream programs.")
+app = App(name="bgp", help="Fetch and list MRT files; check and run PyBGPStream programs; make tasks.")
 
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON for another program.")]
 
@@ -395,6 +397,47 @@ def lint(file: Path, /, *files: Path, as_json: AsJson = False) -> int:
     for problem in unread:
         console.complain(problem)
     return ConfigError.exit_code if unread else 1 if errors else 0
+
+
+@app.command
+def tasks(
+    *,
+    split: TaskSplit = "train",
+    count: Annotated[int, Parameter(validator=Number(gte=1))] = 100,
+    seed: int = 0,
+    level: Annotated[list[Literal[1, 2, 3]] | None, Parameter(consume_multiple=True)] = None,
+    as_items: bool = False,
+    into: Path | None = None,
+) -> int:
+    """Make tasks that ask to read routing data, with computed answers; the same arguments give the same tasks.
+
+    Parameters
+    ----------
+    split
+        Whose recordings and numbers; those of test and dev never occur in train.
+    count
+        How many tasks.
+    seed
+        Other tasks with another seed.
+    level
+        1 (a few values), 2 (some records), 3 (a long excerpt or several steps). Can be repeated; all by default.
+    as_items
+        As lines of an evaluation suite instead of training data.
+    into
+        A JSON Lines file; printed by default.
+    """
+    levels = sorted(set(level or LEVELS))
+    if as_items:
+        lines = [json_line(line) for line in item_lines(split, count, seed, levels)]
+    else:
+        made = make_tasks(split, count, seed, levels)
+        lines = [json_line(task.model_dump(mode="json", exclude_defaults=True)) for task in made]
+    if into is None:
+        console.say_raw("".join(lines).rstrip("\n"))
+    else:
+        write_atomic(into, "".join(lines))
+        console.say(f"{_count(len(lines), 'line')} in {console.relative(into)}")
+    return 0
 
 
 def _line(path: Path, finding: CodeFinding) -> str:

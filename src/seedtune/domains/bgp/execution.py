@@ -16,7 +16,7 @@ from pathlib import Path
 
 from seedtune.domains.bgp.archive import NAMED_LIKE
 from seedtune.domains.bgp.collectors import COLLECTORS
-from seedtune.domains.bgp.sandboxed.pybgpstream._archive import identify
+from seedtune.domains.bgp.sandboxed.pybgpstream._archive import LINKED_VARIABLE, identify
 from seedtune.domains.bgp.sandboxed.pybgpstream._interfaces import ARCHIVE_VARIABLE
 from seedtune.domains.bgp.sandboxed.pybgpstream._replay import ENVIRONMENT_VARIABLE, clock_of
 from seedtune.errors import ConfigError
@@ -76,6 +76,8 @@ def run_program(  # noqa: PLR0913 (one of them is by position)
     environment: dict[str, str] = {}
     if any(Path(name).parts[0] == ARCHIVE_NAME for name in files):
         environment[ARCHIVE_VARIABLE] = ARCHIVE_NAME
+        if archive is None:
+            environment[LINKED_VARIABLE] = "1"
     if replay is not None:
         _check_replay(replay)
         environment[ENVIRONMENT_VARIABLE] = replay

@@ -10,9 +10,11 @@ from typing import Any
 
 from seedtune.domains.lint.answers import check_lengths, check_positions, check_truth
 from seedtune.domains.lint.canaries import check_canaries
+from seedtune.domains.lint.code import check_code
 from seedtune.domains.lint.content import Check, Content, Finding, read_content
 from seedtune.domains.lint.counts import count_content
 from seedtune.domains.lint.duplicates import check_duplicates, check_passages
+from seedtune.domains.lint.exact import check_exact
 from seedtune.domains.lint.minima import check_requirements, check_topics
 from seedtune.domains.lint.programs import ProgramFault, check_outputs, check_programs
 from seedtune.domains.lint.reviewed import check_reviews
@@ -29,10 +31,12 @@ CHECKS: dict[str, Check] = {
     "cited": check_cited,
     "outputs": check_outputs,
     "programs": check_programs,
+    "code": check_code,
     "positions": check_positions,
     "lengths": check_lengths,
     "truth": check_truth,
     "canaries": check_canaries,
+    "exact": check_exact,
     "reviews": check_reviews,
     "duplicates": check_duplicates,
     "passages": check_passages,

@@ -2,7 +2,8 @@
 
 Two measures. ROUGE-L compares whole questions. Word 13-grams (as :mod:`seedtune.domains.contamination` has them) find
 a passage that two longer texts share. The Python programs of seed tasks, which all open their library in the same way,
-are compared with the items only.
+are compared with the items only. Of items with computed answers, whose questions are asked again and again, the
+material counts.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from seedtune.domains.contamination import Gram, answers_of, passages, wordings_
 from seedtune.domains.lint.content import Content, Finding
 from seedtune.domains.lint.programs import FENCE
 from seedtune.domains.loader import Item
-from seedtune.records import SeedTask
+from seedtune.records import ExactItem, SeedTask
 from seedtune.similarity import RougeIndex
 
 _DUPLICATE = 0.7
@@ -25,6 +26,8 @@ def check_duplicates(content: Content) -> Iterator[Finding]:
         yield from _like(seeds, seed.place, text, "seed tasks are nearly the same")
         seeds.add(seed.place, text)
     for entry in content.items:
+        if isinstance(entry.item, ExactItem):  # one question is asked of many excerpts
+            continue
         question = entry.item.question
         yield from _like(items, entry.place, question, "questions are nearly the same")
         yield from _like(seeds, entry.place, question, "this question stands among the seeds")
@@ -73,7 +76,8 @@ def _texts_of_seed(task: SeedTask) -> list[str]:
 
 
 def _texts_of_item(item: Item) -> list[str]:
-    return [*wordings_of(item), *answers_of(item), item.rationale]
+    material = [item.input] if isinstance(item, ExactItem) else wordings_of(item)
+    return [*material, *answers_of(item), item.rationale]
 
 
 def _like(pool: RougeIndex, place: str, text: str, message: str) -> Iterator[Finding]:

@@ -28,6 +28,9 @@ PROJECT_FOLDERS = {
     "archive.routeviews.org": "routeviews",
 }
 
+LINKED_VARIABLE = "SEEDTUNE_BGP_ARCHIVE_LINKED"
+"""Set where the archive was put together from single files: they may be links, which then lead out of it."""
+
 RIS_SPAN, ROUTE_VIEWS_SPAN = 300, 900
 _RIS_SPAN_SINCE = int(datetime(2003, 7, 23, tzinfo=UTC).timestamp())
 """Before, RIS wrote an updates file every 15 minutes."""
@@ -96,7 +99,7 @@ def _unusable(path: Path, root: Path) -> str | None:
     if path.is_symlink():
         if not path.exists():
             return "a link that leads nowhere"
-        if not path.resolve().is_relative_to(root.resolve()):
+        if LINKED_VARIABLE not in os.environ and not path.resolve().is_relative_to(root.resolve()):
             return "a link that leads out of the archive"
     return None if path.is_file() else "no regular file"
 

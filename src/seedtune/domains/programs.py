@@ -1,0 +1,91 @@
+"""Programs in an answer, wherever it puts them. Pure functions.
+
+A program is a whole block of Python (CommonMark 0.31, section 4.5); where there is none, a block without a language, or
+the whole answer, that is Python and does something.
+"""
+
+import ast
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*([^`\n]*)")
+_PYTHON = ("python", "python3", "py", "py3")
+
+
+class Block(NamedTuple):
+    """A fenced block of code."""
+
+    language: str
+    """The first word behind the fence, in lower case; empty for none."""
+    code: str
+    """Without the indentation that all of its lines share."""
+    is_whole: bool
+    """It is closed."""
+
+    @property
+    def is_python(self) -> bool:
+        """It says so."""
+        return self.language in _PYTHON
+
+
+def blocks_of(text: str) -> Iterator[Block]:
+    """The fenced blocks of a Markdown text, in order; the last one may lack its end."""
+    lines = iter(text.splitlines())
+    for line in lines:
+        opening = _FENCE.fullmatch(line)
+        if opening is None:
+            continue
+        fence, info = opening[1], opening[2].strip(" \t{}.").casefold().split(maxsplit=1)
+        code: list[str] = []
+        is_whole = False
+        for inner in lines:
+            mark = inner.strip()
+            if len(mark) >= len(fence) and set(mark) == {fence[0]}:
+                is_whole = True
+                break
+            code.append(inner)
+        yield Block(info[0] if info else "", textwrap.dedent("\n".join(code)).strip("\n") + "\n", is_whole)
+
+
+def programs_of(text: str) -> list[str]:
+    """Every program of an answer; see the module."""
+    blocks = list(blocks_of(text))
+    found = [block.code for block in blocks if block.is_python and block.is_whole]
+    found = found or [b.code for b in blocks if not b.language and b.is_whole and does_something(b.code)]
+    return found or ([text] if not blocks and does_something(text) else [])
+
+
+def does_something(code: str) -> bool:
+    """Whether a text is Python that imports, defines or calls something; prose of a single word is Python too."""
+    tree = _parsed(code)
+    wanted = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Call)
+    return tree is not None and any(isinstance(node, wanted) for node in ast.walk(tree))
+
+
+def imports_something(code: str) -> bool:
+    """Whether a text is Python with an import."""
+    tree = _parsed(code)
+    return tree is not None and any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree))
+
+
+def compile_fault(code: str) -> str:
+    """Why Python cannot compile a program; empty where it can."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a dubious escape compiles
+            compile(code, "main.py", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
+        return f"{type(problem).__name__}: {problem}"
+    return ""
+
+
+def _parsed(code: str) -> ast.Module | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None

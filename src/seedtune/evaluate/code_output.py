@@ -1,0 +1,190 @@
+"""Hold what a program printed against what it should have printed. Pure functions.
+
+Output is one JSON object a line. Lines are told apart by the item's ``keys``, or by their place where it has none. What
+counts is every field that is no key (a line of keys alone counts as one field), of the lines expected and of those that
+should not be there: a program that prints all that is possible is right about little.
+
+Numbers are equal within the item's tolerance, whole or not (3 is 3.0); true is no 1; text is equal letter for letter,
+lists place by place. Two readings of one output:
+
+- lenient: a number written as text ("64500") is that number; other fields, blank lines and lines that are no JSON
+  object are passed over.
+- exact: every value has its type, and nothing else is printed but blank lines.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple, cast
+
+from seedtune.records import CodeCase, CodeItem
+
+Line = Mapping[str, Any]
+"""A JSON object."""
+
+_SHOWN = 120
+"""So many characters of a value are shown."""
+
+
+class Comparison(NamedTuple):
+    """How far an output is right."""
+
+    right: int
+    """Fields that are right."""
+    total: int
+    """Fields expected, and those of lines that should not be there."""
+    why: str
+    """The first difference; empty for none: the output is right, read leniently."""
+    lapse: str
+    """What is not in the form that was asked for; empty for an exact output."""
+
+
+class Printed(NamedTuple):
+    """The lines of an output."""
+
+    lines: tuple[Line, ...]
+    other: tuple[str, ...]
+    """Lines that are not blank and no JSON object."""
+
+
+def read_output(stdout: str) -> Printed:
+    """Read the lines of an output. An object that names a field twice, and one with NaN or infinity, is none."""
+    lines: list[Line] = []
+    other: list[str] = []
+    for text in stdout.split("\n"):
+        if text.strip():
+            value = _read(text)
+            if value is None:
+                other.append(text)
+            else:
+                lines.append(value)
+    return Printed(tuple(lines), tuple(other))
+
+
+def compare(printed: Printed, case: CodeCase, item: CodeItem) -> Comparison:
+    """Compare an output with what a case expects."""
+    lines, expected = printed.lines, case.expected
+    matches = _matches(lines, expected, item.keys)
+    right, why = 0, ""
+    lapse = f"a line that is no JSON object: {_shown(printed.other[0])}" if printed.other else ""
+    for wanted, place in zip(expected, matches, strict=True):
+        if place is None:
+            why = why or f"there is no line for {_shown(_named(wanted, item.keys))}"
+            continue
+        fields = _counted(wanted, item.keys)
+        wrong = [name for name in fields if not _is(lines[place], name, wanted[name], item.tolerance)]
+        right += max(1, len(fields)) - len(wrong)
+        for name in wrong[:1]:
+            said = _shown(lines[place][name]) if name in lines[place] else "missing"
+            of = f" of {_shown(_named(wanted, item.keys))}" if item.keys else ""
+            why = why or f"{name}{of} is {said}, not {_shown(wanted[name])}"
+        lapse = lapse or _lapse(lines[place], wanted, item.tolerance)
+    surplus = sorted(set(range(len(lines))) - set(matches))
+    if surplus:
+        why = why or f"a line that should not be there: {_shown(lines[surplus[0]])}"
+    if not why and item.ordered and [place for place in matches if place is not None] != list(range(len(lines))):
+        why = "the lines stand in another order"
+    each = max((max(1, len(_counted(line, item.keys))) for line in expected), default=1)
+    total = sum(max(1, len(_counted(line, item.keys))) for line in expected) + each * len(surplus)
+    return Comparison(right, total, why, lapse)
+
+
+def same(found: Any, wanted: Any, tolerance: float, exact: bool = False) -> bool:
+    """Whether two values of JSON are equal; see the module."""
+    match found, wanted:
+        case (bool() | None, _) | (_, bool() | None):
+            return found is wanted
+        case list(), list() | tuple():
+            ours, theirs = cast("list[Any]", found), cast("Sequence[Any]", wanted)
+            return len(ours) == len(theirs) and all(
+                same(one, other, tolerance, exact) for one, other in zip(ours, theirs, strict=True)
+            )
+        case dict(), dict():
+            fields, wishes = cast("dict[str, Any]", found), cast("dict[str, Any]", wanted)
+            return fields.keys() == wishes.keys() and all(
+                same(fields[name], value, tolerance, exact) for name, value in wishes.items()
+            )
+        case str(), str():
+            return found == wanted
+        case _:
+            one, other = (_number(value, exact) for value in (found, wanted))
+            return one is not None and other is not None and abs(one - other) <= tolerance
+
+
+def _read(text: str) -> Line | None:
+    try:
+        value: object = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a field stands twice")
+    return fields
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _matches(lines: Sequence[Line], expected: Sequence[Line], keys: Sequence[str]) -> list[int | None]:
+    """The printed line for each one that is expected, by its place; each at most once, the first of several."""
+    if not keys:
+        return [place if place < len(lines) else None for place in range(len(expected))]
+    places: dict[tuple[object, ...], int] = {}
+    for place, line in enumerate(lines):
+        places.setdefault(_identity(line, keys), place)
+    return [places.pop(_identity(line, keys), None) for line in expected]
+
+
+def _identity(line: Line, keys: Sequence[str]) -> tuple[object, ...]:
+    return tuple(_plain(line[key]) if key in line else None for key in keys)
+
+
+def _plain(value: Any) -> object:
+    """Equal for equal values of key fields: whole numbers, also as text, text, true, false and null."""
+    if isinstance(value, bool) or value is None:
+        return (value,)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _is(line: Line, name: str, wanted: Any, tolerance: float) -> bool:
+    return name in line and same(line[name], wanted, tolerance)
+
+
+def _lapse(line: Line, wanted: Line, tolerance: float) -> str:
+    if further := sorted(line.keys() - wanted.keys()):
+        return f"a field that was not asked for: {_shown(further[0])}"
+    for name, value in wanted.items():
+        if _is(line, name, value, tolerance) and not same(line[name], value, tolerance, exact=True):
+            return f"{name} is {_shown(line[name])}, where {_shown(value)} was asked for"
+    return ""
+
+
+def _counted(line: Line, keys: Sequence[str]) -> list[str]:
+    return [name for name in line if name not in keys]
+
+
+def _named(line: Line, keys: Sequence[str]) -> Line:
+    return {key: line[key] for key in keys} if keys else line
+
+
+def _number(value: Any, exact: bool) -> Decimal | None:
+    """A number, or the text of one where that is enough. Decimal: a whole number may be too large for a float."""
+    if not isinstance(value, int | float | str) or (exact and isinstance(value, str)):
+        return None
+    try:
+        number = Decimal(str(value))
+    except (ArithmeticError, ValueError):
+        return None
+    return number if number.is_finite() else None
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=dict)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 4]} ..."
