@@ -56,6 +56,20 @@ class EmbeddingConfig(Section):
     taken off first: without it, all texts of one trade look alike."""
 
 
+class ProgramsConfig(Section):
+    """Programs among the answers are run before they are kept, in packs with ``programs: true`` in ``domain.yaml``.
+
+    Not with ``fidelity: strict``: the originals run nothing.
+    """
+
+    verify: bool = True
+    """Reject what fails the domain's lint, does not run, prints nothing, or prints the same whatever its data."""
+    required: bool = False
+    """Reject an answer of such a pack that holds no program at all."""
+    seconds: float = Field(default=10.0, gt=0, le=3600)
+    """CPU time of each run; a program that waits ends after five times as long."""
+
+
 class JudgeConfig(Section):
     """A model that scores each task which passed the filters, by a rubric, before it is accepted."""
 
@@ -98,6 +112,7 @@ class GenerateConfig(Section):
     documents: DocumentsConfig | None = None
     minhash: MinHashConfig | None = None
     embedding: EmbeddingConfig | None = None
+    programs: ProgramsConfig = ProgramsConfig()
     judge: JudgeConfig | None = None
     teacher: TeacherConfig = LocalTeacherConfig()
     limits: LimitsConfig = LimitsConfig()

@@ -1,10 +1,11 @@
 """What becomes of a reply: verdicts on its candidates, and what is still to be done about them.
 
 Everything a candidate is held against is here: its own form, the passage it must quote, the pool of all instructions so
-far, the further filters, the evaluation items, and the judge.
+far, the further filters, the evaluation items, what its programs do, and the judge.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from seedtune.config import GenerateConfig
@@ -13,6 +14,7 @@ from seedtune.domains.contamination import ItemGuard
 from seedtune.generate.composing import Composer
 from seedtune.generate.documents import quote_fault
 from seedtune.generate.filters import form
+from seedtune.generate.filters.execution import ProgramTrials, Trial
 from seedtune.generate.filters.form import FilterRules, Rejection
 from seedtune.generate.filters.further import further_filters
 from seedtune.generate.funnel import PENDING
@@ -46,6 +48,8 @@ class Decider:
         fixed = FilterRules(config.min_words, config.max_words, config.rouge_threshold, blocked)
         self._rules = strict.RULES[config.mode] if is_strict else fixed
         self._guard = ItemGuard.of(domain) if config.decontaminate else None
+        # The originals run nothing.
+        self._programs = ProgramTrials(config.programs, domain, () if is_strict else packs)
         self._pool = RougeIndex(tokenize_ascii if is_strict else tokenize)
         self._further = further_filters(config)
         for pack in packs:
@@ -59,10 +63,35 @@ class Decider:
         """Content hash of the evaluation items that candidates are held against; empty for none."""
         return self._guard.digest if self._guard else ""
 
+    @property
+    def programs_digest(self) -> str:
+        """Content hash of what programs are tried by; empty where none are."""
+        return self._programs.digest
+
     def prepare(self) -> None:
-        """Do now what would keep paid replies waiting later."""
+        """Do now what would keep paid replies waiting later, and see that programs can be run.
+
+        Raises:
+            SandboxError: there will be programs, and they cannot.
+        """
         for further in self._further:
             further.prepare()
+        self._programs.prepare()
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Have ``heard`` called, from another thread, whenever programs have been tried."""
+        self._programs.listen(heard)
+
+    def close(self) -> None:
+        """Try no more programs."""
+        self._programs.close()
+
+    def try_programs(self, request: Request, work: FollowUp | None, reply: Reply) -> Sequence[Future[Trial]]:
+        """Begin with the programs of a reply, and have what :meth:`decide` would otherwise wait for."""
+        if not self._programs.concerns(request.pack) or request.step not in ("tasks", "instances"):
+            return ()
+        candidates = self._reader.read(request, work, reply).candidates
+        return [self._programs.start(each) for each in candidates if not self._malformed(request, each)]
 
     def decide(self, request: Request, work: FollowUp | None, reply: Reply) -> Outcome:
         """Verdicts on a reply; what it brings is in the pool when this returns.
@@ -78,7 +107,7 @@ class Decider:
         elif request.step == "judgement":
             verdicts = self._judged(work, reply)
         elif request.step == "instances" or reply.error:
-            verdicts = self._instances(work, reply, reading)
+            verdicts = self._instances(request, work, reply, reading)
         else:
             verdicts = []
         return Outcome(reading, tuple(verdicts), self._next(request, work, reading, verdicts))
@@ -92,10 +121,8 @@ class Decider:
 
     def _begun(self, request: Request, candidate: Candidate) -> Verdict:
         """A new task, or in classic mode a new instruction."""
-        found = self._filters.instruction_fault(candidate, self._rules)
         is_whole = request.step == "tasks"
-        if is_whole:
-            found = found or self._filters.instance_fault(candidate, self._rules) or self._unsupported(candidate)
+        found = self._malformed(request, candidate) or (self._unsupported(candidate) if is_whole else None)
         if found:
             return _rejected(candidate, found)
         near = self._pool.neighbours(candidate.instruction)
@@ -116,6 +143,8 @@ class Decider:
                 found = Rejection(further.name, f"{nearest.score:.2f} with {nearest.id}")
                 break
         found = found or self._contaminated(candidate)
+        trial = self._programs.result(candidate) if is_whole and not found else Trial()
+        found = found or trial.fault
         is_pending = not is_whole or self._config.judge is not None
         verdict = verdict.model_copy(
             update={
@@ -123,10 +152,18 @@ class Decider:
                 "reason": found.reason if found else PENDING if is_pending else "",
                 "detail": found.detail if found else "",
                 "scores": scores,
+                "printed": trial.printed,
             }
         )
         self._learn(verdict)
         return verdict
+
+    def _malformed(self, request: Request, candidate: Candidate) -> Rejection | None:
+        """What is wrong with the form of what a request brought."""
+        found = None if request.step == "instances" else self._filters.instruction_fault(candidate, self._rules)
+        return found or (
+            None if request.step == "instructions" else self._filters.instance_fault(candidate, self._rules)
+        )
 
     def _learn(self, verdict: Verdict) -> None:
         """What is kept or may be is in the pool, so that nothing like it comes again."""
@@ -147,13 +184,16 @@ class Decider:
         hit = self._guard.hit(candidate) if self._guard else None
         return Rejection("contaminated", f"{hit.how} with {hit.suite} {hit.item_id}: {hit.detail}") if hit else None
 
-    def _instances(self, work: FollowUp, reply: Reply, reading: Reading) -> list[Verdict]:
+    def _instances(self, request: Request, work: FollowUp, reply: Reply, reading: Reading) -> list[Verdict]:
         """Of one instruction, each judged alone; without any that is kept, the instruction is rejected."""
         about = work.pending[0]
         verdicts: list[Verdict] = []
         for candidate in reading.candidates:
-            found = self._filters.instance_fault(candidate, self._rules) or self._contaminated(candidate)
-            kept = about.model_copy(update={"candidate": candidate, "kept": True, "reason": "", "detail": ""})
+            found = self._malformed(request, candidate) or self._contaminated(candidate)
+            trial = Trial() if found else self._programs.result(candidate)
+            found = found or trial.fault
+            decided = {"candidate": candidate, "kept": True, "reason": "", "detail": "", "printed": trial.printed}
+            kept = about.model_copy(update=decided)
             if found is None and self._config.judge is not None:
                 kept = kept.model_copy(update={"kept": False, "reason": PENDING})
             verdicts.append(_rejected(candidate, found) if found else kept)

@@ -38,6 +38,8 @@ class Flight:
         self._tasks: dict[asyncio.Task[list[Reply]], list[Request]] = {}
         self._landed: list[asyncio.Task[list[Reply]]] = []
         self._news = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        state.listen(self._note_trial)
         self._flying: set[int] = set()
         """Requests in a teacher's hands."""
         self._sent: set[int] = set()
@@ -57,8 +59,10 @@ class Flight:
             TeacherError: nothing more can be had.
         """
         state = self._state
-        while self._judge_next():
-            pass
+        # How many more are needed is known once all that came before is judged.
+        while not self.interrupted and (self._judge_next() or state.is_trying):
+            if state.is_trying:
+                await self._wait()
         self._take_up()
         while True:
             # One at a time: a pile of replies must not keep requests from leaving. What was decoded together came
@@ -76,7 +80,7 @@ class Flight:
             advance(state.accepted, self._progress.note(len(self._sent)))
             if judged:
                 await asyncio.sleep(0)
-            elif self._tasks:
+            elif self._tasks or (state.is_trying and not (state.funnel.is_full or self._gave_up)):
                 await self._wait()
             else:
                 break
@@ -255,6 +259,10 @@ class Flight:
     def _note_landing(self, task: asyncio.Task[list[Reply]]) -> None:
         self._landed.append(task)
         self._news.set()
+
+    def _note_trial(self) -> None:
+        """Called from another thread."""
+        self._loop.call_soon_threadsafe(self._news.set)
 
     async def _wait(self) -> None:
         """Until something lands or fails, or it is time to show progress."""

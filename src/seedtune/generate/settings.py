@@ -35,7 +35,8 @@ def settings_of(config: Config, domain: Domain, packs: Sequence[Pack], contents:
         config: Of the run.
         domain: What it is about.
         packs: The packs in use.
-        contents: Digests of what else is read: the evaluation items, the documents, the rubric.
+        contents: Digests of what else is read: the evaluation items, the documents, the rubric, and of what programs
+            are tried by.
     """
     return {
         "seed": config.seed,
@@ -49,7 +50,7 @@ def settings_of(config: Config, domain: Domain, packs: Sequence[Pack], contents:
 
 def _shaping(config: GenerateConfig) -> dict[str, Any]:
     hidden: dict[str, Any] = {
-        **dict.fromkeys(("num_instructions", "limits", "packs", "decontaminate"), True),
+        **dict.fromkeys(("num_instructions", "limits", "packs", "decontaminate", "programs"), True),
         "teacher": _HOW_TO_REACH,
         "judge": {"teacher": _HOW_TO_REACH, "rubric": True},
         "documents": {"folder": True},
@@ -66,7 +67,8 @@ def require_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
         RunError: some differ; the message names them.
     """
     before, now = _flat(old), _flat(json.loads(json.dumps(new)))
-    before = _defaults(now.get("generate.teacher.type")) | before
+    # Programs were once kept as they came.
+    before = _defaults(now.get("generate.teacher.type")) | {"programs": ""} | before
     changed = [key for key in sorted(now) if before.get(key) != now[key]]
     changed += [key for key in sorted(before.keys() - now.keys()) if _is_known_part(key, now)]
     if changed:
@@ -75,6 +77,7 @@ def require_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
             "items": "the domain's evaluation items, or decontaminate",
             "documents": "the documents",
             "rubric": "the judge's rubric",
+            "programs": "how programs are verified: generate.programs, or the domain's programs.py or checks.py",
         }
         list_of = "; ".join(words.get(key) or f"{key}: {before.get(key)} -> {now.get(key)}" for key in changed)
         raise RunError(

@@ -17,7 +17,7 @@ from seedtune import console, runs
 from seedtune.config import GenerateConfig, LocalTeacherConfig, OpenAITeacherConfig
 from seedtune.domains import Domain
 from seedtune.domains.contamination import seeds_among_items
-from seedtune.errors import ConfigError, DataError, DomainError, LimitReached, TeacherError
+from seedtune.errors import ConfigError, DataError, DomainError, LimitReached, SandboxError, TeacherError
 from seedtune.generate.flight import Flight
 from seedtune.generate.journal import Journal
 from seedtune.generate.settings import settings_of
@@ -37,6 +37,7 @@ def run_generate(run: runs.Run, domain: Domain) -> None:
     Raises:
         LimitReached: a limit of ``generate.limits`` stopped it; everything is saved.
         TeacherError: a teacher cannot be had.
+        SandboxError: programs are to be verified, and none can be run here.
         ConfigError: settings that do not go together, or fewer instructions asked for than there are.
         DomainError: evaluation items are seed tasks.
         RunError: the journal was begun with other settings.
@@ -64,7 +65,7 @@ def run_generate(run: runs.Run, domain: Domain) -> None:
                     journal.append("start", [{"settings": settings}], durable=True)
                 try:
                     asyncio.run(_collect(state, journal, folder))
-                except (LimitReached, TeacherError, KeyboardInterrupt, DataError) as problem:
+                except (LimitReached, TeacherError, SandboxError, KeyboardInterrupt, DataError) as problem:
                     stopped = problem
         outputs = write_views(folder, state.funnel)
         _say_how_it_ended(state, outputs[0])
@@ -136,6 +137,7 @@ async def _collect(state: State, journal: Journal, folder: Path) -> None:
         finally:
             for teacher in teachers.values():
                 await teacher.close()
+            await asyncio.to_thread(state.close)
             for number in signals:
                 events.remove_signal_handler(number)
     if flight.interrupted and not state.funnel.is_full:

@@ -6,7 +6,8 @@ instructions of the pool and the counts.
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from seedtune.domains import Domain, Pack
 from seedtune.errors import DataError
 from seedtune.generate.composing import Composer
 from seedtune.generate.deciding import Decider, Outcome
+from seedtune.generate.filters.execution import Trial
 from seedtune.generate.funnel import PENDING, Funnel
 from seedtune.generate.journal import MEND, numbered_events
 from seedtune.generate.sequence import Sequence
@@ -29,6 +31,8 @@ from seedtune.teachers.ledger import Ledger, prices_of
 
 TEACHER, JUDGE = "teacher", "judge"
 
+_AHEAD = 32
+"""Programs of so many replies are tried before it is their turn."""
 _USUAL_SHARE = 0.5
 """Of what is asked for, accepted; until the run knows better."""
 
@@ -56,6 +60,8 @@ class State:
         self.funnel = Funnel(generate.num_instructions, is_classic)
         self.requests: dict[int, Request] = {}
         self.replies: dict[int, Reply] = {}
+        self._trials: dict[int, Iterable[Future[Trial]]] = {}
+        """Programs of replies that wait for their turn."""
         self.tickets: dict[int, str] = {}
         """What the teacher kept for requests without a reply."""
         self.committed = 0
@@ -103,6 +109,7 @@ class State:
             "items": self._decider.items_digest,
             "documents": self.composer.passages_digest,
             "rubric": self.composer.rubric,
+            "programs": self._decider.programs_digest,
         }
 
     @property
@@ -110,9 +117,26 @@ class State:
         """Whether the last requests added too little."""
         return any(recent.is_below(self.config.limits.stall_accepted) for recent in self._stalls)
 
+    @property
+    def is_trying(self) -> bool:
+        """Whether the reply whose turn it is waits for its programs."""
+        return not all(trial.done() for trial in self._trials.get(self.committed, ()))
+
     def prepare(self) -> None:
-        """Do now what would keep paid replies waiting later: load and run the models of the filters."""
+        """Do now what would keep paid replies waiting later: load and run the models of the filters.
+
+        Raises:
+            SandboxError: there will be programs, and none can be run here.
+        """
         self._decider.prepare()
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Have ``heard`` called, from another thread, whenever programs have been tried."""
+        self._decider.listen(heard)
+
+    def close(self) -> None:
+        """Try no more programs."""
+        self._decider.close()
 
     def draw(self, index: int, structured: Mapping[str, bool]) -> Request | None:
         """Request ``index``, the same in every session; None while what it builds on is still to come.
@@ -183,9 +207,14 @@ class State:
             self.replies.setdefault(reply.index, reply)
 
     def judge_next(self) -> tuple[Verdict, ...] | None:
-        """Verdicts on the next reply in order; None while it is not there."""
+        """Verdicts on the next reply in order; None while it is not there, or its programs are being tried.
+
+        Raises:
+            SandboxError: programs cannot be run here any more.
+        """
+        self._try_programs()
         reply = self.replies.get(self.committed)
-        if reply is None:
+        if reply is None or self.is_trying:
             return None
         request, follow_up = self._request_of(reply), self._sequence.work(reply.index).follow_up
         outcome = self._decider.decide(request, follow_up, reply)
@@ -197,6 +226,14 @@ class State:
         reply = self.replies[self.committed]
         request, follow_up = self._request_of(reply), self._sequence.work(reply.index).follow_up
         self._commit(request, reply, self._decider.restore(request, follow_up, reply, verdicts))
+
+    def _try_programs(self) -> None:
+        """Begin with the programs of what has come, as far ahead as it is known what the requests were for."""
+        for index in range(self.committed, self.committed + _AHEAD):
+            reply = self.replies.get(index)
+            if reply is not None and index not in self._trials and self._sequence.is_known(index):
+                follow_up = self._sequence.work(index).follow_up
+                self._trials[index] = self._decider.try_programs(self._request_of(reply), follow_up, reply)
 
     @property
     def _judge(self) -> str:
@@ -231,6 +268,7 @@ class State:
         self.refused = self.refused + 1 if reply.finish_reason == "error" else 0
         self.requests.pop(reply.index, None)
         del self.replies[reply.index]
+        self._trials.pop(reply.index, None)
         self._sequence.judged(reply.index, list(outcome.follow_ups))
         self.committed += 1
 

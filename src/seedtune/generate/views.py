@@ -43,6 +43,7 @@ def _example(verdict: Verdict) -> dict[str, Any]:
         "mean_similarity": verdict.mean_similarity,
         "neighbours": near,
         **({"scores": verdict.scores} if verdict.scores else {}),
+        **({"printed": verdict.printed} if verdict.printed else {}),
     }
 
 

@@ -1,0 +1,201 @@
+"""Programs among the answers are run before they are kept, in the packs whose ``domain.yaml`` says ``programs: true``.
+
+A program is checked by the domain's lint, then run in the sandbox on two sets of trial data of the domain's making, and
+on the first one once more. It stays if it runs within its limits, prints something, the same on the same data and
+something else on other data. Several programs of one answer must all do so. What is a fragment to the domain (no data
+to try it on) is checked by the lint alone.
+
+A verdict follows from the program: nothing in it depends on the machine but the time limit, which is generous, counts
+CPU time, and is given twice. Not covered: whether what is printed is right.
+"""
+
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from seedtune.config import ProgramsConfig
+from seedtune.domains import Domain, Pack, ProgramFault
+from seedtune.domains.own_code import own_function
+from seedtune.domains.programs import compile_fault, programs_of
+from seedtune.domains.running import PROGRAMS, Data, Runner, ending, within
+from seedtune.errors import SandboxError
+from seedtune.generate.filters.form import Rejection
+from seedtune.records import Candidate, content_id, file_sha256
+from seedtune.sandbox import ExecutionResult
+
+_KEPT = 2000
+"""Characters of a program's output that are kept with the task."""
+_SHOWN = 80
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
+"""Of an object: another one in every run."""
+
+
+class Trial(NamedTuple):
+    """What came of the programs of one answer."""
+
+    fault: Rejection | None = None
+    printed: str = ""
+    """What they printed on the first set of data on which they did, cut off if long; empty where nothing was run."""
+
+
+class ProgramTrials:
+    """Tries the programs of one run's candidates, in threads of its own, from :meth:`prepare` to :meth:`close`."""
+
+    def __init__(self, config: ProgramsConfig, domain: Domain, packs: Iterable[Pack]) -> None:
+        """Find the domain's own code.
+
+        Args:
+            config: What is asked of programs.
+            domain: It may have no packs with programs.
+            packs: Those in use.
+
+        Raises:
+            DomainError: a pack holds programs, and the domain cannot run any.
+        """
+        self._config = config
+        self._packs = {pack.name for pack in packs if domain.file.packs[pack.name].programs and config.verify}
+        self._folder = domain.folder
+        self._limits = within(config.seconds)
+        self._known: dict[str, Future[Trial]] = {}
+        self._heard: Callable[[], None] = lambda: None
+        self._open = ExitStack()
+        if self._packs:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._runner = Runner(self._folder)
+        trials = own_function(self._folder, PROGRAMS, "trials")
+        assert trials is not None  # Runner has found the file
+        self._trials: Callable[[str, Path], tuple[Data, ...]] = trials
+        self._check: Callable[[str], Iterable[ProgramFault]] | None = own_function(
+            self._folder, "checks.py", "check_program"
+        )
+
+    @property
+    def digest(self) -> str:
+        """Content hash of all that decides a verdict beside the programs; empty where none is tried."""
+        if not self._packs:
+            return ""
+        code = [file_sha256(path) for path in map(self._folder.joinpath, (PROGRAMS, "checks.py")) if path.is_file()]
+        return content_id(sorted(self._packs), self._config.seconds, self._config.required, code)
+
+    def prepare(self) -> None:
+        """See that programs can be run here.
+
+        Raises:
+            SandboxError: they cannot.
+        """
+        if not self._packs:
+            return
+        try:
+            self._runner.run("print()", Data(), self._limits)
+        except SandboxError as problem:
+            raise SandboxError(
+                f"{problem}. Or keep programs that were not run: --set generate.programs.verify=false"
+            ) from problem
+        self._files = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="seedtune-trials-")))
+        self._pool = ThreadPoolExecutor(self._runner.workers)
+        self._open.callback(self._pool.shutdown, cancel_futures=True)
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Have ``heard`` called, from another thread, whenever a trial has ended."""
+        self._heard = heard
+
+    def concerns(self, pack: str) -> bool:
+        """Whether the answers of a pack are tried."""
+        return pack in self._packs
+
+    def start(self, candidate: Candidate) -> Future[Trial]:
+        """Begin with a candidate's programs, or find what was begun."""
+        known = self._known.get(candidate.id)
+        if known is None:
+            known = self._known[candidate.id] = self._pool.submit(self._try, candidate.output)
+            known.add_done_callback(lambda _: self._heard())
+        return known
+
+    def result(self, candidate: Candidate) -> Trial:
+        """What came of a candidate's programs; waits for it.
+
+        Raises:
+            SandboxError: programs cannot be run here any more.
+        """
+        if not self.concerns(candidate.pack):
+            return Trial()
+        trial = self.start(candidate).result()
+        del self._known[candidate.id]
+        return trial
+
+    def close(self) -> None:
+        """Begin nothing more, and remove the trial data."""
+        self._open.close()
+
+    def _try(self, output: str) -> Trial:
+        printed: list[str] = []
+        is_tried = False
+        for source in programs_of(output):
+            fault = self._lint_fault(source)
+            if fault:
+                return Trial(Rejection("program_lint", fault))
+            with tempfile.TemporaryDirectory(dir=self._files) as folder:
+                data = self._data(source, Path(folder))
+                if isinstance(data, str):
+                    return Trial(Rejection("program_lint", data))
+                if data:
+                    is_tried = True
+                    trial = self._run(source, data)
+                    if trial.fault:
+                        return trial
+                    printed.append(trial.printed)
+        if self._config.required and not is_tried:
+            return Trial(Rejection("program_missing", "no program that can be run"))
+        return Trial(printed="\n".join(printed))
+
+    def _lint_fault(self, source: str) -> str:
+        if fault := compile_fault(source):
+            return fault
+        try:
+            found = list(self._check(source)) if self._check else []
+        except Exception as problem:  # foreign code
+            return f"checks.py: check_program failed: {_steady(f'{type(problem).__name__}: {problem}')}"
+        return next((f"line {fault.line}: {fault.message}" for fault in found if fault.level == "error"), "")
+
+    def _data(self, source: str, folder: Path) -> tuple[Data, ...] | str:
+        """The data for a program, or why the domain's own code makes none of it: one odd program ends no run."""
+        try:
+            return self._trials(source, folder)
+        except OSError as problem:
+            raise SandboxError(f"{folder}: no trial data can be written: {problem.strerror}") from problem
+        except Exception as problem:  # foreign code
+            return f"{PROGRAMS}: trials failed: {_steady(f'{type(problem).__name__}: {problem}')}"
+
+    def _run(self, source: str, data: tuple[Data, ...]) -> Trial:
+        runs: list[ExecutionResult] = []
+        for each in data:
+            result = self._runner.run(source, each, self._limits)
+            if not result.ok:
+                reason = "program_timeout" if result.outcome in ("timeout", "cpu") else "program_crash"
+                return Trial(Rejection(reason, _steady(ending(result))))
+            runs.append(result)
+        outputs = [run.stdout for run in runs]
+        if not any(output.strip() for output in outputs):
+            return Trial(Rejection("program_silent", f"prints nothing on {len(data)} sets of data"))
+        if len(set(outputs)) == 1:
+            return Trial(Rejection("program_same_output", f"prints {_shown(outputs[0])} whatever the data"))
+        again = self._runner.run(source, data[0], self._limits, again=True)
+        if again.stdout != outputs[0]:
+            return Trial(Rejection("program_unstable", "prints something else on the same data"))
+        return Trial(printed=next(output for output in outputs if output.strip())[:_KEPT])
+
+
+def _steady(text: str) -> str:
+    """Without what differs from run to run."""
+    return _ADDRESS.sub("0x...", text)
+
+
+def _shown(output: str) -> str:
+    first = output.strip().splitlines()[0]
+    return repr(_steady(first if len(first) <= _SHOWN else f"{first[:_SHOWN]} ..."))
