@@ -83,7 +83,7 @@ class Decisions:
     def outcome(self, identity: str) -> Outcome:
         """What counts for a task."""
         words = self.of(identity)
-        decisions = [word.decision for word in words if word.decision != "none"]
+        decisions: list[Decision] = [word.decision for word in words if word.decision != "none"]
         edits = [word.edited for word in words if word.edited is not None]
         return Outcome(decisions[-1] if decisions else "none", edits[-1] if edits else None, len(set(decisions)) > 1)
 
@@ -169,7 +169,7 @@ def read_reviewed(folder: Path) -> Reviewed:
     lines: list[tuple[str, dict[str, Any]]] = []
     removed = edited = added = 0
     for number, line in read_json_lines(folder / "instructions.jsonl"):
-        outcome = decisions.outcome(_id_of(line)) if decisions.ids() else Outcome("none", None, False)
+        outcome = decisions.outcome(_id_of(line))
         if outcome.decision == "reject":
             removed += 1
             continue
@@ -222,9 +222,11 @@ def agreements(decisions: Decisions) -> list[PairAgreement]:
     """Every two reviewers who decided about a task in common, by name."""
     votes: dict[tuple[str, str], list[tuple[Decision, Decision]]] = {}
     for identity in decisions.ids():
-        deciding = sorted((word.by, word.decision) for word in decisions.of(identity) if word.decision != "none")
-        for (first, one), (second, other) in combinations(deciding, 2):
-            votes.setdefault((first, second), []).append((one, other))
+        deciding: dict[str, Decision] = {
+            word.by: word.decision for word in decisions.of(identity) if word.decision != "none"
+        }
+        for first, second in combinations(sorted(deciding), 2):
+            votes.setdefault((first, second), []).append((deciding[first], deciding[second]))
     return [
         PairAgreement(*names, len(pairs), sum(one == other for one, other in pairs), cohen_kappa(pairs))
         for names, pairs in sorted(votes.items())

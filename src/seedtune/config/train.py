@@ -48,7 +48,8 @@ class TrainConfig(Section):
     data: tuple[UserPath, ...] = ()
     """More examples: JSON Lines of instruction, input and output. With these, nothing need have been generated."""
     computed_tasks: int = Field(default=0, ge=0)
-    """So many tasks that the domain makes from its own data, with computed answers, beside the others."""
+    """So many tasks that the domain makes from its own data, with computed answers, beside the others.
+    With these, as with ``data``, nothing need have been generated."""
     computed_levels: tuple[Literal[1, 2, 3], ...] = Field(default=(1, 2, 3), min_length=1)
     """Levels of these tasks: 1 is short enough for small models."""
     epochs: float = Field(default=3, gt=0)
@@ -89,8 +90,8 @@ class TrainConfig(Section):
     patience: int | None = Field(default=None, ge=1)
     """Stop after so many measurements without a lower held-out loss; None never does."""
     loss_jump: float | None = Field(default=5, gt=1)
-    """Stop at a step whose loss is this many times the usual one (the median of 50 steps), and by 1 or more above it;
-    None never does. A loss that is no number always stops the run."""
+    """Stop at a step whose loss is this many times the usual one (the median of 50 steps), by 1 or more above it, and
+    half as high again as the highest of them; None never does. A loss that is no number always stops the run."""
     checkpoints: int = Field(default=8, ge=1)
     """How often the run can be resumed from, evenly over the run; the last two are kept."""
     gradient_checkpointing: bool | None = None

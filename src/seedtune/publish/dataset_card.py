@@ -22,6 +22,7 @@ from seedtune.generate.wording.judging import Agreement, agreement
 from seedtune.publish import pictures
 from seedtune.publish.statistics import PARTS, DatasetStatistics, Histogram, count
 from seedtune.records import content_id, read_json_lines, write_atomic
+from seedtune.review_decisions import read_decisions
 
 CARD, PAGE, DATA = "README.md", "card.html", "instructions.jsonl"
 PICTURES = ("verbs.svg", "lengths.svg", "similarity.svg")
@@ -204,8 +205,9 @@ def _agreement(folder: Path, min_score: int) -> Agreement | None:
     review = folder / "review.jsonl"
     if not review.is_file():
         return None
-    # The last word on a task counts.
-    decided = {line["id"]: line["decision"] == "accept" for _, line in read_json_lines(review)}
+    decisions = read_decisions(review)
+    outcomes = {identity: decisions.outcome(identity).decision for identity in decisions.ids()}
+    decided = {identity: decision == "accept" for identity, decision in outcomes.items() if decision != "none"}
     scores: dict[str, float] = {}
     for _, line in read_json_lines(folder / DATA):
         if line["id"] in decided and "judge" in line.get("scores", {}):

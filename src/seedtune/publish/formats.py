@@ -20,7 +20,8 @@ from typing import Any, Literal, NamedTuple
 from seedtune import runs
 from seedtune.domains import Domain
 from seedtune.errors import DataError
-from seedtune.records import Task, read_json_lines, write_records
+from seedtune.records import Task, write_records
+from seedtune.review_decisions import read_reviewed
 
 Format = Literal["messages", "alpaca", "sharegpt", "parquet"]
 FILES: dict[Format, str] = {
@@ -76,12 +77,12 @@ def export(run: runs.Run, domain: Domain, to: Format, out: Path | None = None, w
 
 def _examples(source: Path, seeds: list[Example]) -> Iterator[Example]:
     yield from seeds
-    for number, line in read_json_lines(source):
+    for place, line in read_reviewed(source.parent).lines:
         try:
             task = Task(instruction=line["instruction"], input=line["input"], output=line["output"])
             yield Example(task, line["pack"], "generated")
         except (KeyError, ValueError) as problem:
-            raise DataError(f"{source}:{number}: is no task of seedtune: {problem}") from problem
+            raise DataError(f"{source.parent}: {place}: is no task of seedtune: {problem}") from problem
 
 
 def _write_messages(path: Path, examples: Iterable[Example], system: str | None) -> None:

@@ -13,7 +13,10 @@ from pydantic import ConfigDict, ValidationError
 from seedtune.config import Config
 from seedtune.domains import Domain
 from seedtune.domains.contamination import ItemGuard
-from seedtune.records import SeedTask, Task, read_json_lines, validation_message
+from seedtune.domains.own_code import own_function
+from seedtune.errors import ConfigError
+from seedtune.records import ComputedTask, SeedTask, Task, read_json_lines, validation_message
+from seedtune.review_decisions import read_reviewed
 from seedtune.similarity import RougeIndex
 from seedtune.train.dataset import Example, split_examples
 
@@ -94,11 +97,32 @@ def generated_file(config: Config) -> Path | None:
     return path if path.is_file() else None
 
 
+def computed_examples(config: Config, domain: Domain) -> list[Example]:
+    """The tasks that the domain makes from its own data, as many as ``train.computed_tasks`` says.
+
+    Raises:
+        ConfigError: the domain makes none.
+        DomainError: its ``tasks.py`` cannot be loaded, or has nothing to make tasks from.
+    """
+    count, levels = config.train.computed_tasks, config.train.computed_levels
+    if not count:
+        return []
+    make_tasks = own_function(domain.folder, "tasks.py", "make_tasks")
+    if make_tasks is None:
+        raise ConfigError(
+            f"train.computed_tasks is {count}, but the domain '{domain.name}' makes no tasks: "
+            f"it has no tasks.py; set train.computed_tasks=0"
+        )
+    tasks: Iterable[ComputedTask] = make_tasks("train", count, config.seed, levels)
+    return [Example(task, "computed", task.family) for task in tasks]
+
+
 def read_corpus(config: Config, domain: Domain) -> tuple[Corpus, list[Finding]]:
     """Read what training would read; lines that it would refuse become findings.
 
     Raises:
         DataError: a file is missing, or is no JSON Lines.
+        ConfigError, DomainError: computed tasks are asked for, and there are none.
     """
     entries: list[tuple[str, Example]] = []
     findings: list[Finding] = []
@@ -108,11 +132,15 @@ def read_corpus(config: Config, domain: Domain) -> tuple[Corpus, list[Finding]]:
             entries += [(f"{pack.seeds_path.name}:{line}", Example(seed, "seed", pack.name)) for line, seed in seeds]
     generated = generated_file(config)
     if generated is not None:
-        read, faults = _read(generated, _Generated, lambda task: Example(task, "generated", task.pack))
+        reviewed = read_reviewed(generated.parent).lines
+        read, faults = _read(reviewed, _Generated, lambda task: Example(task, "generated", task.pack))
         entries, findings = entries + read, findings + faults
     for path in config.train.data:
-        read, faults = _read(path, SeedTask, lambda task, pack=path.stem: Example(task, "data", pack))
+        lines = ((f"{path.name}:{number}", value) for number, value in read_json_lines(path))
+        read, faults = _read(lines, SeedTask, lambda task, pack=path.stem: Example(task, "data", pack))
         entries, findings = entries + read, findings + faults
+    computed = computed_examples(config, domain)
+    entries += [(f"{example.pack} task {number}", example) for number, example in enumerate(computed, 1)]
     unique: dict[str, tuple[str, Example]] = {}
     repeats: list[str] = []
     for place, example in entries:
@@ -127,12 +155,11 @@ def read_corpus(config: Config, domain: Domain) -> tuple[Corpus, list[Finding]]:
 
 
 def _read(
-    path: Path, kind: type[T], example: Callable[[T], Example]
+    lines: Iterable[tuple[str, dict[str, Any]]], kind: type[T], example: Callable[[T], Example]
 ) -> tuple[list[tuple[str, Example]], list[Finding]]:
     entries: list[tuple[str, Example]] = []
     faults: dict[str, list[str]] = defaultdict(list)
-    for number, value in read_json_lines(path):
-        place = f"{path.name}:{number}"
+    for place, value in lines:
         try:
             entries.append((place, example(kind.model_validate(value))))
         except ValidationError as problem:
@@ -192,7 +219,10 @@ def _held_out_again(config: Config, corpus: Corpus) -> Iterator[Finding]:
     index = RougeIndex()
     for example in training:
         index.add(example.task.id, example.task.prompt)
-    others = [example for example in held_out if _plain(example.task.prompt) not in trained]
+    # Computed tasks of a family share their words, and differ in the numbers.
+    others = [
+        example for example in held_out if example.source != "computed" and _plain(example.task.prompt) not in trained
+    ]
     step = max(1, math.ceil(len(others) * len(training) / PAIRS))
     near = [example for example in others[::step] if index.nearest(example.task.prompt).score > NEAR]
     compared = f" of the {len(others[::step]):,} compared" if step > 1 else ""

@@ -4,20 +4,24 @@ The tokens are made here, not in TRL, so that three things are certain: the loss
 trained token is the end-of-sequence token, and training sees the tokens that inference will see.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from jinja2 import TemplateError
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
 
 from seedtune.domains import Pack
 from seedtune.errors import DataError, TrainingError
-from seedtune.records import SeedTask, Task, content_id, read_records
+from seedtune.records import SeedTask, Task, content_id, read_records, validation_message
+from seedtune.review_decisions import REVIEW, read_reviewed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+logger = logging.getLogger(__name__)
 
 IGNORED = -100
 """The label of a token outside the loss."""
@@ -28,7 +32,7 @@ class Example:
     """A task and where it came from."""
 
     task: Task
-    source: Literal["seed", "generated", "data"]
+    source: Literal["seed", "generated", "data", "computed"]
     pack: str
 
 
@@ -53,9 +57,13 @@ class Row:
 
 
 def collect_examples(
-    generated: Path | None, packs: Sequence[Pack], include_seeds: bool, data: Sequence[Path]
+    generated: Path | None,
+    packs: Sequence[Pack],
+    include_seeds: bool,
+    data: Sequence[Path],
+    computed: Iterable[Example] = (),
 ) -> list[Example]:
-    """Seeds, generated instructions and the user's own data, in this order, without repeats.
+    """Seeds, generated instructions, the user's own data and computed tasks, in this order, without repeats.
 
     Raises:
         DataError: a file has a broken line, or there is not a single example.
@@ -64,15 +72,33 @@ def collect_examples(
     if include_seeds:
         examples += [Example(seed, "seed", pack.name) for pack in packs for seed in pack.seeds]
     if generated is not None:
-        examples += [Example(task, "generated", task.pack) for task in read_records(generated, _Generated)]
+        examples += [Example(task, "generated", task.pack) for task in _reviewed(generated.parent)]
     for path in data:
         examples += [Example(task, "data", path.stem) for task in read_records(path, SeedTask)]
     unique: dict[str, Example] = {}
-    for example in examples:
+    for example in (*examples, *computed):
         unique.setdefault(example.task.id, example)
     if not unique:
         raise DataError("there is nothing to train on: generate instructions, or set train.include_seeds or train.data")
     return list(unique.values())
+
+
+def _reviewed(folder: Path) -> Iterator[_Generated]:
+    """What was generated, as people left it."""
+    reviewed = read_reviewed(folder)
+    if reviewed.digest:
+        logger.info(
+            "train: people took out %d generated rows, changed %d and added %d (%s)",
+            reviewed.removed,
+            reviewed.edited,
+            reviewed.added,
+            REVIEW,
+        )
+    for place, line in reviewed.lines:
+        try:
+            yield _Generated.model_validate(line)
+        except ValidationError as problem:
+            raise DataError(f"{folder}: {place}: {validation_message(problem)}") from problem
 
 
 def split_examples(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:

@@ -20,6 +20,7 @@ from seedtune.config import Config, TrainConfig
 from seedtune.domains import Domain
 from seedtune.errors import DataError, TrainingError
 from seedtune.records import read_json_lines, write_atomic, write_records
+from seedtune.review_decisions import REVIEW, read_decisions
 from seedtune.train import launch
 from seedtune.train.card import model_card
 from seedtune.train.checkpoints import last_checkpoint
@@ -45,17 +46,20 @@ def run_train(run: runs.Run, domain: Domain) -> None:
         KeyboardInterrupt: after Ctrl-C, with a checkpoint saved.
     """
     from seedtune.train.check import before_training
+    from seedtune.train.corpus import computed_examples
 
     config = run.config
     packs = domain.select_packs(config.generate.packs)
     generated = _generated_file(run)
+    computed = computed_examples(config, domain)
     fingerprint = runs.fingerprint(
         config.train.model_dump(mode="json", exclude=_HOW_NOT_WHAT),
         config.model.model_dump(mode="json"),
         [config.seed, domain.file.system_prompt],
-        run.output_digests("generate") if generated else {},
+        _generated_digests(run, generated) if generated else {},
         [seed.id for pack in packs for seed in pack.seeds] if config.train.include_seeds else [],
         [[task_line for _, task_line in read_json_lines(path)] for path in config.train.data],
+        [example.task.id for example in computed],
     )
     if run.is_done("train", fingerprint):
         logger.info("train: done before")
@@ -65,7 +69,7 @@ def run_train(run: runs.Run, domain: Domain) -> None:
     run.set_aside_if_other("train", fingerprint)
     folder = run.folder("train")
     with run.working("train", fingerprint) as done:
-        examples = collect_examples(generated, packs, config.train.include_seeds, config.train.data)
+        examples = collect_examples(generated, packs, config.train.include_seeds, config.train.data, computed)
         tokenizer = models.load_tokenizer(config.model)
         before_training(config, domain, tokenizer, examples)
         made = _make_rows(tokenizer, examples, domain, config.train)
@@ -119,13 +123,22 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def _generated_digests(run: runs.Run, generated: Path) -> dict[str, str]:
+    """Of what was generated, and of what people decided about it, where they did."""
+    review = read_decisions(generated.parent / REVIEW).digest()
+    return run.output_digests("generate") | ({REVIEW: review} if review else {})
+
+
 def _generated_file(run: runs.Run) -> Path | None:
     path = run.path / "generate" / "instructions.jsonl"
     if run.stage("generate").get("state") == "done" and path.is_file():
         return path
-    if run.config.train.data:
+    if run.config.train.data or run.config.train.computed_tasks:
         return None
-    raise DataError(f"{run.path}: nothing is generated yet: run 'seedtune generate' first, or set train.data")
+    raise DataError(
+        f"{run.path}: nothing is generated yet: run 'seedtune generate' first, or set train.data or "
+        "train.computed_tasks"
+    )
 
 
 def _make_rows(

@@ -8,14 +8,17 @@ from collections.abc import Sequence
 _REMEMBERED = 50
 _ENOUGH = 10
 """Steps to be seen before a jump can be told."""
+_BEYOND = 1.5
 
 
 class LossWatch:
     """Looks at the loss of each training step.
 
     Args:
-        jump: A loss above this many times the median of the last 50, and at least 1 above it, is bad; None: only one
-            that is no number. The second condition keeps small losses, which jump easily, from stopping a run.
+        jump: A loss above this many times the median of the last 50, at least 1 above it, and half as high again as
+            the highest of them, is bad; None: only one that is no number. The second condition keeps small losses,
+            which jump easily, from stopping a run; the third one data of several kinds, where a step of hard rows
+            stands among many of easy ones.
     """
 
     def __init__(self, jump: float | None) -> None:
@@ -28,7 +31,7 @@ class LossWatch:
             return True
         if self._jump is not None and len(self._last) >= _ENOUGH:
             usual = statistics.median(self._last)
-            if loss > max(self._jump * usual, usual + 1):
+            if loss > max(self._jump * usual, usual + 1, _BEYOND * max(self._last)):
                 return True
         self._last.append(loss)
         return False

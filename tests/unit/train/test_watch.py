@@ -29,6 +29,14 @@ def test_small_losses_may_jump() -> None:
     assert watched(5.0, 0.01).is_bad(1.1)
 
 
+def test_a_step_of_hard_rows_among_easy_ones_is_no_jump() -> None:
+    """Prose among computed answers of a few tokens: losses of 1.5 to 2 beside a median of 0.3."""
+    watch = watched(5.0, 0.3)
+    assert not watch.is_bad(1.25)
+    assert not watch.is_bad(1.8)
+    assert watch.is_bad(2.8)
+
+
 def test_nothing_is_a_jump_before_there_is_a_usual_loss_or_without_a_limit() -> None:
     assert not watched(5.0, 1.0, steps=3).is_bad(100.0)
     assert not watched(None, 1.0).is_bad(100.0)
