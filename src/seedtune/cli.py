@@ -134,10 +134,64 @@ def train(
 
 
 @app.command
-def evaluate(config: ConfigPath = None, /, *, set_: Overrides = None) -> int:
-    """Compare base and tuned model on the domain's questions."""
-    _run_stages(_load(config, set_), "evaluate")
+def evaluate(
+    config: ConfigPath = None,
+    /,
+    *,
+    fail_on_contamination: bool = False,
+    compare: tuple[Path, Path] | None = None,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    set_: Overrides = None,
+) -> int:
+    """Compare base, tuned model and rivals on the domain's questions; or two runs with each other.
+
+    Parameters
+    ----------
+    fail_on_contamination
+        Stop, before a model is asked, where training rows hold items (evaluate.fail_on_contamination).
+    compare
+        Two run folders that are evaluated: the second one's model against the first one's, on the items of both.
+    as_json
+        With --compare: print JSON for another program.
+    """
+    if compare is not None:
+        from seedtune.evaluate.compare import compare_runs, show_comparison
+
+        return show_comparison(compare_runs(*compare), as_json)
+    gate = ["evaluate.fail_on_contamination=true"] if fail_on_contamination else []
+    _run_stages(_load(config, [*gate, *(set_ or [])]), "evaluate")
     return 0
+
+
+@app.command
+def gate(
+    run_folder: Path,
+    /,
+    *,
+    min_: Annotated[list[str] | None, Parameter(name="--min")] = None,
+    no_worse_than: str | None = None,
+    margin: float = 0.05,
+    confident: bool = False,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Fail (exit code 1) where an evaluated run does not meet conditions: for a build.
+
+    Parameters
+    ----------
+    min_
+        Accuracy that a suite asks for: --min multiple_choice=0.6. Can be repeated.
+    no_worse_than
+        'base', or the folder of another run: on no suite may the run lose more than the margin.
+    margin
+        A loss that is accepted, as a share of the items: 0.05 is five points.
+    confident
+        Hold the bound of the 95% interval to the conditions, not what was measured: a pass is then evidence.
+    as_json
+        Print JSON for another program.
+    """
+    from seedtune.evaluate.gate import check_gate, show_gate
+
+    return show_gate(check_gate(run_folder, min_ or [], no_worse_than, margin, confident), as_json)
 
 
 @app.command
@@ -206,46 +260,34 @@ def card(run_folder: Path, /) -> int:
 
 @app.command
 def export(
-    run_folder: Path,
+    source: str,
     /,
     *,
-    to: Literal["messages", "alpaca", "sharegpt", "parquet", "gguf"],
+    to: Literal["messages", "alpaca", "sharegpt", "parquet", "gguf", "lm-eval"],
     out: Path | None = None,
     with_seeds: bool = False,
     converter: Path | None = None,
 ) -> int:
-    """Write a run's dataset, or its model, in the format of another tool.
+    """Write a run's dataset, its model, or its evaluation suites in the format of another tool.
 
     Parameters
     ----------
+    source
+        The run's folder. For lm-eval a domain will do: a shipped domain's name, or the path of a domain folder.
     to
         The dataset: messages (TRL, Axolotl, OpenAI), sharegpt (LLaMA-Factory, Unsloth), alpaca (one JSON list), or
-        parquet. The model: gguf (llama.cpp, Ollama), with an Ollama Modelfile beside it.
+        parquet. The model: gguf (llama.cpp, Ollama), with an Ollama Modelfile beside it. The suites: lm-eval
+        (lm-evaluation-harness).
     out
-        The file; by default in the run folder, below export.
+        The file, or for lm-eval the folder; by default in the run folder, below export.
     with_seeds
         Put the seed tasks first.
     converter
         For gguf: llama.cpp's convert_hf_to_gguf.py, or the folder it is in, if it is no command here.
     """
-    from seedtune import console, runs
-    from seedtune.domains import load_domain
-    from seedtune.errors import ConfigError
-    from seedtune.publish.formats import export as write
-    from seedtune.publish.gguf import export_gguf
+    from seedtune.publish.exporting import export_as
 
-    wrong = "--with-seeds" if with_seeds and to == "gguf" else "--converter" if converter and to != "gguf" else None
-    if wrong:
-        raise ConfigError(f"{wrong} has no meaning with --to {to}")
-    found = runs.read_run(run_folder)
-    domain = load_domain(found.config.domain)
-    if to == "gguf":
-        path, modelfile = export_gguf(found, domain, out, converter)
-        shown = console.relative(modelfile)
-        console.say(f"gguf: {console.relative(path)}\nOllama: ollama create {path.stem} -f {shown}")
-    else:
-        console.say(f"{to}: {console.relative(write(found, domain, to, out, with_seeds))}")
-    return 0
+    return export_as(to, source, out, with_seeds=with_seeds, converter=converter)
 
 
 @app.command
@@ -285,6 +327,42 @@ def push(
     if dataset and merged:
         raise ConfigError("--dataset and --merged: give one of them")
     return upload(runs.read_run(run_folder), Options(dataset, merged, repo, base_model, public, yes))
+
+
+@app.command
+def studio(
+    *,
+    runs_dir: Path = Path("runs"),
+    configs: Path = Path("configs"),
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    token: str | None = None,
+    open_: Annotated[bool, Parameter(name="--open")] = False,
+) -> int:
+    """Open a local web page to judge data, start runs, watch them and compare answers.
+
+    Parameters
+    ----------
+    runs_dir
+        The folder of runs.
+    configs
+        The folder of configs that runs can be started from.
+    host
+        The address to bind to; any but this machine's own asks for a token.
+    port
+        By default 8765, or any free one where that is taken.
+    token
+        What opens the pages, 20 characters or more; made and printed where one is needed and none is given.
+    open_
+        Open the page in a browser.
+    """
+    from seedtune.errors import ConfigError
+
+    try:
+        from seedtune.web.serve import serve
+    except ImportError as problem:
+        raise ConfigError("seedtune studio needs starlette and uvicorn: pip install 'seedtune[web]'") from problem
+    return serve(runs_dir, host=host, port=port, token=token, configs=configs, open_browser=open_)
 
 
 @app.command

@@ -21,6 +21,7 @@ COMMANDS = (
     "plan",
     "train",
     "evaluate",
+    "gate",
     "report",
     "card",
     "export",

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from seedtune.config.evaluate import EvaluateConfig
 from seedtune.config.generate import GenerateConfig
 from seedtune.config.section import Section, UserPath
 from seedtune.config.train import TrainConfig
@@ -23,30 +24,6 @@ class ModelConfig(Section):
     """A Jinja file, for a tokenizer that carries no chat template of its own."""
     trust_remote_code: bool = False
     """Run code that comes with a hub model. Only for publishers you trust."""
-
-
-class EvaluateConfig(Section):
-    """Base against tuned model on the domain's items."""
-
-    suites: tuple[str, ...] | None = None
-    """Suites of the domain; None is all of them."""
-    split: Literal["test", "dev"] = "test"
-    """``test`` to report on; ``dev`` while you choose among checkpoints and settings."""
-    methods: tuple[Literal["loglikelihood", "generate"], ...] = ("loglikelihood", "generate")
-    """Compare the options' log-likelihoods, or let the model write its answer (the only way for cloze and open)."""
-    shots: int = Field(default=0, ge=0, le=32)
-    """Items of ``dev``, with their answers, put before each question."""
-    limit: int | None = Field(default=None, ge=1)
-    """Take only this many items of each suite, evenly over the file."""
-    batch_size: int = Field(default=8, ge=1)
-    max_new_tokens: int = Field(default=24, ge=1)
-    """For a written answer to a closed question, or for a gap."""
-    open_tokens: int = Field(default=256, ge=1)
-    """For an answer in sentences."""
-    showcase_tokens: int = Field(default=160, ge=1)
-    """For the side-by-side answers in the report."""
-    fail_on_contamination: bool = False
-    """Stop, naming them, where training rows hold items; else clean and contaminated items are reported apart."""
 
 
 class Config(Section):

@@ -1,8 +1,11 @@
-"""Compare base and tuned model on the domain's items.
+"""Compare base, tuned model and rivals on the domain's items.
 
-``suites`` and ``prompts`` say what is asked, ``inference`` asks a model, and ``answers`` keeps what came. ``scorers``
-judge it, with ``extraction``, ``cloze``, ``keypoints`` and ``judging`` to read an answer by; ``statistics`` and
-``power`` say what the numbers are worth, and ``results`` puts them together. ``overlap`` finds items that the training
-data holds, ``looks`` counts how often the test items were used, ``markdown`` writes the report; ``stage`` is the whole.
-All but ``inference``, ``answers``, ``looks`` and ``stage`` are pure.
+- What is asked: ``suites`` and ``prompts``; ``own_items`` reads the user's.
+- Of whom: ``subjects`` names the models, ``local`` (by ``inference``) and ``endpoints`` ask them. ``asking`` is what
+  both have in common; ``answers`` keeps what came.
+- What an answer is worth: ``outcomes`` knows which scorer reads which suite. ``scorers``, ``exact``, ``constraints``
+  and ``programs`` judge, with ``extraction``, ``cloze``, ``keypoints``, ``code_output`` and ``judging`` to read by.
+- What the numbers are worth: ``statistics`` and ``power``; ``results`` puts them together, ``overlap`` finds items that
+  the training data holds, ``looks`` counts how often the test items were used, ``caveats`` and ``markdown`` say it.
+- ``stage`` is the whole; ``compare`` and ``gate`` look at runs that are ``finished``.
 """

@@ -1,7 +1,8 @@
 """Answers on disk: appended as they come, and never asked for twice.
 
 An answer is known by a hash of all that decides it, so a broken-off evaluation goes on behind the last answer, and one
-with other settings, other suites or mended keys asks only what is new.
+with other settings, other suites or mended keys asks only what is new. Of two lines with one key the later one counts:
+an endpoint's error is followed by its answer, when that has come.
 """
 
 import logging
@@ -23,11 +24,12 @@ def answer_key(model: str, prompt: str, question: Question) -> str:
     """Identity of an answer before it is given.
 
     Args:
-        model: Content hash of base and adapter, and of how they are run.
-        prompt: The whole text that the model goes on from.
-        question: Its options, or how long the answer may be.
+        model: Content hash of the model, its adapter, and of how they are run.
+        prompt: All that the model is told.
+        question: Its options, or how long the answer may be and how it is drawn.
     """
-    return content_id(model, prompt, question.options or question.max_new_tokens)
+    drawn = [question.temperature, question.seed] if question.temperature else []
+    return content_id(model, prompt, question.options or question.max_new_tokens, *drawn)
 
 
 def own_answers(folder: Path) -> dict[str, Answer]:

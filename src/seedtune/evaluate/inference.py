@@ -1,30 +1,37 @@
-"""Run a student model, with and without its adapter.
+"""Run a student model, with and without its adapters.
 
 The options of a question are scored in one row: each attends to the prompt and to itself, not to the others, and its
-positions go on from the prompt's end. That is the same arithmetic as one row per option, for a quarter of the tokens;
-a test compares the two. Answers are written by :mod:`seedtune.teachers.decoding`, which runs once what prompts have in
-common.
+positions go on from the prompt's end. What the questions of a suite begin with alike (the system prompt, examples) is
+run once, and its keys and values are kept. That is the same arithmetic as one row per option, for a fraction of the
+tokens; a test compares the two. Answers are written by :mod:`seedtune.teachers.decoding`, which shares beginnings too.
 """
 
-from collections.abc import Generator, Sequence
+import gc
+from collections import OrderedDict
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from huggingface_hub import try_to_load_from_cache
 from jinja2 import TemplateError
 from peft import PeftConfig, PeftModelForCausalLM
 from safetensors import SafetensorError
+from transformers import DynamicCache
 
 from seedtune import models
 from seedtune.config import ModelConfig
 from seedtune.errors import EvaluationError
+from seedtune.evaluate.suites import Question
 from seedtune.records import Message, content_id
-from seedtune.teachers.decoding import Decoder, Row
+from seedtune.teachers.decoding import Decoder, Row, shared_beginnings
+from seedtune.teachers.engine import write
 from seedtune.teachers.protocol import Sampling
 
-Variant = Literal["base", "tuned"]
+_GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=1, presence_penalty=None, stop=())
+_KEPT = 4
+"""Beginnings whose keys and values are kept: of a suite, for each model that takes turns."""
 
 
 class Choice(NamedTuple):
@@ -35,16 +42,15 @@ class Choice(NamedTuple):
 
 
 class Chat:
-    """How a conversation is put to a student: its tokenizer, its chat template, the domain's system prompt."""
+    """How a conversation is put to a student: its tokenizer and its chat template."""
 
-    def __init__(self, config: ModelConfig, system: str | None) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         """Load the tokenizer.
 
         Raises:
             ModelError: it cannot be loaded, or has no chat template.
         """
         self.tokenizer: Any = models.load_tokenizer(config)
-        self._system = system
 
     @property
     def template_digest(self) -> str:
@@ -57,8 +63,7 @@ class Chat:
         Raises:
             EvaluationError: the template refuses this chat.
         """
-        system = [{"role": "system", "content": self._system}] if self._system else []
-        messages = [*system, *(turn.model_dump() for turn in turns)]
+        messages = [turn.model_dump() for turn in turns]
         try:
             return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
         except TemplateError as problem:
@@ -90,22 +95,43 @@ def base_digest(config: ModelConfig) -> str:
 
 
 class Student:
-    """A base model and its adapter, loaded once."""
+    """A base model and its adapters, loaded once."""
 
-    def __init__(self, config: ModelConfig, adapter: Path, chat: Chat) -> None:
-        """Load both.
+    def __init__(self, config: ModelConfig, adapters: Mapping[str, Path | None], chat: Chat) -> None:
+        """Load them.
+
+        Args:
+            config: The base.
+            adapters: By name, what the base answers with; None is the base alone.
+            chat: Its tokenizer.
 
         Raises:
             ModelError: the base cannot be loaded.
-            EvaluationError: the adapter does not fit the base.
+            EvaluationError: an adapter does not fit the base.
         """
         self._tokenizer = chat.tokenizer
         base = models.load_model(config)
-        misfit = f"{adapter}: this adapter does not fit {config.name}"
+        configured: Any = base.generation_config.eos_token_id if base.generation_config else None
+        ends = [self._tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])]
+        self._ends = frozenset(end for end in ends if end is not None)
+        self._adapters = dict(adapters)
+        self._model: Any = base
+        for name, folder in self._adapters.items():
+            if folder is not None:
+                self._attach(config.name, name, folder)
+        self._variant = next(iter(self._adapters))
+        # Of each its own: keys and values of a beginning that prompts share are those of one model.
+        self._decoders = {name: Decoder(self._model, self._ends, self._text) for name in self._adapters}
+        self._families: dict[Hashable, list[int]] = {}
+        self._beginnings: OrderedDict[tuple[str, tuple[int, ...]], _Layers] = OrderedDict()
+
+    def _attach(self, base: str, name: str, folder: Path) -> None:
+        misfit = f"{folder}: this adapter does not fit {base}"
         try:
-            settings = PeftConfig.from_pretrained(str(adapter))
-            self._model: Any = PeftModelForCausalLM(base, settings, autocast_adapter_dtype=False)
-            loaded: Any = self._model.load_adapter(str(adapter), "default", autocast_adapter_dtype=False)
+            if not isinstance(self._model, PeftModelForCausalLM):
+                settings = PeftConfig.from_pretrained(str(folder))
+                self._model = PeftModelForCausalLM(self._model, settings, name, autocast_adapter_dtype=False)
+            loaded: Any = self._model.load_adapter(str(folder), name, autocast_adapter_dtype=False)
         except (RuntimeError, ValueError, OSError, SafetensorError) as problem:
             # The first line of torch is a heading; the second names what does not fit.
             reason = " ".join(line.strip() for line in str(problem).splitlines()[:2])
@@ -113,67 +139,95 @@ class Student:
         # peft passes over weights that the base has no place for, and leaves layers without weights as they are.
         if left_over := [*loaded.unexpected_keys, *loaded.missing_keys]:
             raise EvaluationError(f"{misfit}: {len(left_over)} weights have no counterpart, such as {left_over[0]}")
-        configured: Any = base.generation_config.eos_token_id if base.generation_config else None
-        ends = [self._tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])]
-        self._ends = frozenset(end for end in ends if end is not None)
-        # Of each its own: keys and values of a beginning that prompts share are those of one model.
-        self._decoders = {name: Decoder(self._model, self._ends, self._text) for name in ("base", "tuned")}
-        self._variant: Variant = "tuned"
 
     @contextmanager
-    def variant(self, name: Variant) -> Generator[None]:
-        """Within it the model answers as the base or as the tuned model."""
+    def variant(self, name: str) -> Generator[None]:
+        """Within it the model answers with the adapter of that name, or as the base alone."""
         before, self._variant = self._variant, name
+        bare = self._adapters[name] is None and isinstance(self._model, PeftModelForCausalLM)
         try:
-            with self._model.disable_adapter() if name == "base" else nullcontext():
+            if self._adapters[name] is not None:
+                self._model.set_adapter(name)
+            with self._model.disable_adapter() if bare else nullcontext():
                 yield
         finally:
             self._variant = before
 
-    def check_adapter(self, prompt: str) -> None:
-        """Make sure that the adapter is applied.
+    def check_adapters(self, prompt: str) -> None:
+        """Make sure that each adapter is applied.
 
         Raises:
-            EvaluationError: base and tuned model give the very same scores.
+            EvaluationError: with one of them the model gives the very same scores as without.
         """
         choice = [Choice(prompt, ("Yes", "No"))]
-        with self.variant("base"):
-            base = self.option_scores(choice)
-        with self.variant("tuned"):
-            tuned = self.option_scores(choice)
-        if base == tuned:
-            raise EvaluationError(
-                "the adapter changes nothing: base and tuned model give the same scores. Train longer?"
-            )
+        for name in (name for name, folder in self._adapters.items() if folder is not None):
+            with self.variant(name):
+                adapted = self.option_scores(choice)
+                with self._model.disable_adapter():
+                    bare = self.option_scores(choice)
+            if bare == adapted:
+                raise EvaluationError(
+                    f"the adapter {self._adapters[name]} changes nothing: with and without it the model gives the same "
+                    "scores. Train longer?"
+                )
 
     @torch.inference_mode()
-    def option_scores(self, choices: Sequence[Choice]) -> list[list[float]]:
-        """Log-likelihood, in nats, of each option as what follows its prompt; shape (choices, options)."""
-        rows = [self._pack(choice) for choice in choices]
-        length = max(len(row.ids) for row in rows)
-        device = self._model.device
+    def option_scores(self, choices: Sequence[Choice], family: Hashable = "") -> list[list[float]]:
+        """Log-likelihood, in nats, of each option as what follows its prompt; shape (choices, options).
+
+        Args:
+            choices: Run together, and padded to the longest.
+            family: Prompts of one family are expected to begin alike. Without one nothing is kept.
+        """
+        prompts = [self._tokens(choice.prompt) for choice in choices]
+        shared = self._shared(prompts, family) if family else 0
+        rows = [self._pack(prompt[shared:], choice) for prompt, choice in zip(prompts, choices, strict=True)]
+        length, device = max(len(row.ids) for row in rows), self._model.device
         ids = torch.zeros((len(rows), length), dtype=torch.long, device=device)
-        positions = torch.zeros((len(rows), length), dtype=torch.long, device=device)
+        positions = torch.full((len(rows), length), shared, dtype=torch.long, device=device)
         # Padding attends to itself: a row of the mask without any True gives NaN.
         mask = torch.eye(length, dtype=torch.bool, device=device).repeat(len(rows), 1, 1, 1)
         for number, row in enumerate(rows):
             size = len(row.ids)
             ids[number, :size] = torch.tensor(row.ids)
-            positions[number, :size] = torch.tensor(row.positions)
+            positions[number, :size] = torch.tensor(row.positions) + shared
             mask[number, 0, :size, :size] = row.mask.to(device)
         # The prompts' logits are not needed but for the last, and the vocabulary is large.
         first = min(row.prompt_length for row in rows) - 1
+        before = {"past_key_values": self._before(prompts[0][:shared], len(rows))} if shared else {"use_cache": False}
         logits = self._model(
             input_ids=ids,
             position_ids=positions,
-            attention_mask=mask,
-            use_cache=False,
+            attention_mask=torch.cat([mask.new_ones(len(rows), 1, length, shared), mask], dim=-1),
             logits_to_keep=length - first,
+            **before,
         ).logits
         return [
             [self._score(logits[number], row, option, first) for option in row.options]
             for number, row in enumerate(rows)
         ]
+
+    def _shared(self, prompts: Sequence[list[int]], family: Hashable) -> int:
+        """How many tokens all prompts of the family begin with, as far as it is worth keeping them."""
+        rows = [Row(prompt, family, _GREEDY, seed=0) for prompt in prompts]
+        return min(shared_beginnings(rows, self._families))
+
+    def _before(self, tokens: list[int], rows: int) -> DynamicCache:
+        """Keys and values of a shared beginning, for so many rows."""
+        key = (self._variant, tuple(tokens))
+        if key not in self._beginnings:
+            whole: Any = DynamicCache()
+            ids = torch.tensor([tokens], device=self._model.device)
+            self._model(input_ids=ids, past_key_values=whole, use_cache=True, logits_to_keep=1)
+            self._beginnings[key] = [(layer.keys, layer.values) for layer in whole.layers]
+            if len(self._beginnings) > _KEPT:
+                self._beginnings.popitem(last=False)
+        self._beginnings.move_to_end(key)
+        cache = DynamicCache()
+        for number, states in enumerate(self._beginnings[key]):
+            keys, values = (state.expand(rows, -1, -1, -1) for state in states)
+            cache.update(keys, values, number)
+        return cache
 
     def _score(self, logits: torch.Tensor, row: "_Row", option: range, first: int) -> float:
         """Sum of the log-probabilities of an option's tokens, each predicted from the one before it.
@@ -189,8 +243,7 @@ class Student:
         log_probs = torch.log_softmax(logits[before].float(), dim=-1)
         return float(log_probs.gather(1, tokens[:, None]).sum())
 
-    def _pack(self, choice: Choice) -> "_Row":
-        prompt = self._tokens(choice.prompt)
+    def _pack(self, prompt: list[int], choice: Choice) -> "_Row":
         ids, positions, options = list(prompt), list(range(len(prompt))), list[range]()
         for option in choice.options:
             tokens = self._tokens(option)
@@ -202,11 +255,15 @@ class Student:
             mask[option.start :, len(prompt) : option.start] = False
         return _Row(ids, positions, mask, len(prompt), options)
 
-    def answer(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-        """Greedy answers."""
-        sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=max_new_tokens, presence_penalty=None, stop=())
-        rows = [Row(self._tokens(prompt), "question", sampling, seed=0) for prompt in prompts]
-        written = self._decoders[self._variant].write(rows)
+    def answer(self, questions: Sequence[tuple[str, Question]], family: str = "") -> list[str]:
+        """Written answers.
+
+        Args:
+            questions: Each with the text that the model goes on from.
+            family: Prompts of one family are expected to begin alike.
+        """
+        rows = [Row(self._tokens(prompt), family, _sampling(question), question.seed) for prompt, question in questions]
+        written = write(self._decoders[self._variant], rows)
         return [self._text([token for token in answer.tokens if token not in self._ends]) for answer in written]
 
     def _tokens(self, text: str) -> list[int]:
@@ -217,8 +274,23 @@ class Student:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=True))
 
 
+def _sampling(question: Question) -> Sampling:
+    return _GREEDY._replace(temperature=question.temperature, max_tokens=question.max_new_tokens)
+
+
+def free_memory() -> None:
+    """Make room for the next model, once nothing refers to the last."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+_Layers = list[tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values of each layer, each of shape [1, heads, tokens, size]."""
+
+
 class _Row(NamedTuple):
-    """A prompt and its options in one row of tokens."""
+    """A prompt, or what is left of it behind a shared beginning, and its options in one row of tokens."""
 
     ids: list[int]
     positions: list[int]

@@ -1,11 +1,15 @@
-"""From answers to what may be said of them. Pure functions."""
+"""From judged answers to what may be said of them. Pure functions."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from seedtune.domains.loader import Item
+from seedtune.evaluate.outcomes import Judged, Outcome
 from seedtune.evaluate.power import detectable_effect, items_needed
-from seedtune.evaluate.scorers import SCORERS, Norm, Score, rates, score_choice, score_likelihoods
+from seedtune.evaluate.programs import class_counts, pass_rates
+from seedtune.evaluate.scorers import rates
 from seedtune.evaluate.statistics import (
     Estimate,
     Interval,
@@ -13,144 +17,234 @@ from seedtune.evaluate.statistics import (
     bootstrap_mean,
     gain,
     holm,
+    items_to_rule_out,
     mcnemar,
+    no_worse,
+    no_worse_verdict,
     paired_bootstrap,
     verdict,
     wilson,
 )
 from seedtune.evaluate.suites import Job
-from seedtune.records import Answer, ClozeItem, CodeItem, EvalItem
+from seedtune.records import ClozeItem, CodeItem, EvalItem, ExactItem
 
-VARIANTS = ("base", "tuned")
 EFFECT = 0.05
 """The difference of accuracies that a report says the necessary number of items for."""
 
-Answers = Mapping[tuple[str, str, str], Answer]
-"""By (variant, job, item)."""
-Readings = dict[str, Score]
-"""What an answer is worth by each way of reading it; the first decides."""
-Judged = Mapping[tuple[str, str], list[Readings]]
-"""By (variant, job), in the order of the job's items."""
+PARTIAL = {"open": "key points", "constraints": "constraints", "code": "fields"}
+"""What a part of an answer is, in suites where an answer can be right in part."""
 
-_NORMS: dict[str, dict[str, Norm]] = {
-    "multiple_choice": {"normalised": "characters", "raw": "none"},
-    "true_false": {"raw": "none", "normalised": "characters"},
-}
-"""How log-likelihoods are read; the first way decides. The options of a choice differ in length, True and False do
-hardly."""
+Tree = dict[str, Any]
+_OWN = ("base", "tuned")
 
 
-def judge(jobs: Sequence[Job], answers: Answers) -> Judged:
-    """What every answer is worth."""
-    return {
-        (variant, job.name): [_readings(job, item, answers[variant, job.name, item.id]) for item in job.items]
-        for variant in VARIANTS
-        for job in jobs
-    }
-
-
-def _readings(job: Job, item: Item, answer: Answer) -> Readings:
-    if job.method == "loglikelihood" and isinstance(item, EvalItem):
-        return {name: score_likelihoods(answer.scores, item, norm) for name, norm in _NORMS[job.type].items()}
-    if job.type == "multiple_choice" and isinstance(item, EvalItem):
-        return {"lenient": score_choice(answer.text, item, answer.order)}
-    return {"lenient": SCORERS[job.type](answer.text, item)}
-
-
-def _deciding(readings: Readings) -> Score:
-    return next(iter(readings.values()))
+def models_of(judged: Judged, job: Job) -> list[str]:
+    """Names of the models that were asked, the base first."""
+    return [model for model, name in judged if name == job.name]
 
 
 def compare_all(
-    jobs: Sequence[Job], judged: Judged, seed: int, contaminated: Mapping[str, frozenset[str]]
-) -> dict[str, dict[str, Any]]:
-    """Each job's comparison of base and tuned model, by its name.
+    jobs: Sequence[Job],
+    judged: Judged,
+    seed: int,
+    contaminated: Mapping[str, frozenset[str]],
+    reference: str = "base",
+) -> dict[str, Tree]:
+    """Each job's results and comparisons, by its name.
 
-    One test for each suite, that of its primary method, goes into Holm's correction; what is tested beside it is
-    marked as such.
+    The tuned model is tested against the base, each rival against the reference. For each such pair one test of each
+    suite, that of its primary method, goes into Holm's correction; what is tested beside it is marked as such. The
+    suites on what may be forgotten have a test of their own (:func:`forgetting`) and stay out of it.
 
     Args:
         jobs: What was asked.
         judged: What every answer is worth.
         seed: Of the bootstrap.
         contaminated: Ids of items that the training rows hold, by suite.
+        reference: Name of the model that rivals are tested against.
     """
-    right = {place: [_deciding(readings).correct for readings in group] for place, group in judged.items()}
-    tests = {job.name: mcnemar(*(right[variant, job.name] for variant in VARIANTS)) for job in jobs}
-    primary = {job.name: tests[job.name].p for job in jobs if job.primary}
-    adjusted = holm(primary) if len(primary) > 1 else {}
-    entries: dict[str, dict[str, Any]] = {}
-    for job in jobs:
-        said = verdict(tests[job.name], len(job.items), adjusted.get(job.name), effect=EFFECT)
-        entries[job.name] = _entry(job, judged, seed, tests[job.name]) | {
-            "mcnemar": {**tests[job.name]._asdict(), "adjusted": adjusted.get(job.name)},
-            "verdict": said if job.primary else f"Beside the suite's test, without correction: {said}",
-        }
-        dirty = [item.id in contaminated.get(job.suite, ()) for item in job.items]
-        if any(dirty):
-            pairs = list(zip(*(right[variant, job.name] for variant in VARIANTS), strict=True))
-            entries[job.name]["clean"] = _subset([pair for pair, held in zip(pairs, dirty, strict=True) if not held])
-            entries[job.name]["contaminated"] = _subset([pair for pair, held in zip(pairs, dirty, strict=True) if held])
+    entries = {job.name: _entry(job, judged, seed, contaminated.get(job.suite, frozenset())) for job in jobs}
+    rivals = [model for model in dict.fromkeys(model for model, _ in judged) if model not in _OWN]
+    for before, after in [("base", "tuned"), *((reference, rival) for rival in rivals)]:
+        asked = [job for job in jobs if {(before, job.name), (after, job.name)} <= judged.keys()]
+        tests = {job.name: mcnemar(_right(judged[before, job.name]), _right(judged[after, job.name])) for job in asked}
+        primary = {job.name: tests[job.name].p for job in asked if job.primary and job.part != "general"}
+        adjusted = holm(primary) if len(primary) > 1 else {}
+        for job in asked:
+            pair = (judged[before, job.name], judged[after, job.name])
+            said = _pair(job, *pair, tests[job.name], adjusted.get(job.name), seed)
+            if after == "tuned":
+                entries[job.name] |= said
+            else:
+                entries[job.name]["rivals"][after] |= {"against": before, **said}
     return entries
 
 
-def _entry(job: Job, judged: Judged, seed: int, test: PairedTest) -> dict[str, Any]:
-    n = len(job.items)
-    discordance = (test.only_base + test.only_tuned) / n
-    detectable = detectable_effect(n, discordance)
-    entry: dict[str, Any] = {
+def _right(outcomes: Sequence[Outcome]) -> list[bool]:
+    return [outcome.score.correct for outcome in outcomes]
+
+
+def _entry(job: Job, judged: Judged, seed: int, dirty: frozenset[str]) -> Tree:
+    """What was measured of each model, before anything is compared."""
+    models = models_of(judged, job)
+    results = {model: _result(job, judged[model, job.name], seed) for model in models}
+    entry: Tree = {
         "suite": job.suite,
         "type": job.type,
         "method": job.method,
+        "part": job.part,
+        "parts": PARTIAL.get(job.type),
         "primary": job.primary,
-        "reading": next(iter(judged["base", job.name][0])),
-        "n": n,
-        "chance": round(sum(_chance(item) for item in job.items) / n, 4),
-        **{variant: _result(job, judged[variant, job.name], seed) for variant in VARIANTS},
-        "gain": _estimate(gain(test, n)),
-        "detectable": None if detectable is None else round(detectable, 4),
-        "needed": {"effect": EFFECT, "items": items_needed(EFFECT, discordance)},
+        "reading": next(iter(judged[models[0], job.name][0].readings)),
+        "n": len(job.items),
+        "chance": _chance(job.items),
+        **{model: result for model, result in results.items() if model in _OWN},
+        "rivals": {model: result for model, result in results.items() if model not in _OWN},
     }
-    if job.type == "open":
-        base, tuned = ([_deciding(each).value for each in judged[variant, job.name]] for variant in VARIANTS)
-        entry["coverage_gain"] = _estimate(paired_bootstrap(base, tuned, seed))
+    if job.type == "exact":
+        entry["families"] = _groups(job, judged, lambda item: item.family if isinstance(item, ExactItem) else "")
+        entry["levels"] = _groups(job, judged, lambda item: str(item.level))
+    dirtied = [item.id in dirty for item in job.items]
+    if any(dirtied):
+        entry["clean"] = _part(job, judged, [place for place, held in enumerate(dirtied) if not held])
+        entry["contaminated"] = _part(job, judged, [place for place, held in enumerate(dirtied) if held])
     return entry
 
 
-def _chance(item: Item) -> float:
-    return 1 / len(item.options) if isinstance(item, EvalItem) else 0.0
+def _pair(
+    job: Job,
+    before: Sequence[Outcome],
+    after: Sequence[Outcome],
+    test: PairedTest,
+    adjusted: float | None,
+    seed: int,
+) -> Tree:
+    """What may be said of two models on a job."""
+    n = len(job.items)
+    discordance = (test.only_base + test.only_tuned) / n
+    detectable = detectable_effect(n, discordance)
+    said = verdict(test, n, adjusted, effect=EFFECT)
+    beside = "" if job.primary and job.part != "general" else "Beside the suite's test, without correction: "
+    pair: Tree = {
+        "gain": _estimate(gain(test, n)),
+        "mcnemar": {**test._asdict(), "adjusted": adjusted},
+        "verdict": f"{beside}{said}",
+        "detectable": None if detectable is None else round(detectable, 4),
+        "needed": {"effect": EFFECT, "items": items_needed(EFFECT, discordance)},
+    }
+    if job.type in PARTIAL:
+        pair["partial_gain"] = _estimate(paired_bootstrap(_values(before), _values(after), seed))
+    if job.samples > 1:
+        pair["pass_gain"] = _estimate(paired_bootstrap(_pass_rates(before), _pass_rates(after), seed))
+    return pair
 
 
-def _result(job: Job, readings: Sequence[Readings], seed: int) -> dict[str, Any]:
+def _values(outcomes: Iterable[Outcome]) -> list[float]:
+    return [outcome.score.value for outcome in outcomes]
+
+
+def _pass_rates(outcomes: Iterable[Outcome]) -> list[float]:
+    return [
+        sum(program.verdict == "pass" for program in outcome.programs) / len(outcome.programs) for outcome in outcomes
+    ]
+
+
+def _chance(items: Sequence[Item]) -> float:
+    """Mean accuracy of the best guess that does not read the question."""
+    each = [
+        1 / len(item.options) if isinstance(item, EvalItem) else item.chance if isinstance(item, ExactItem) else 0.0
+        for item in items
+    ]
+    return round(sum(each) / len(each), 4) if each else 0.0
+
+
+def _result(job: Job, outcomes: Sequence[Outcome], seed: int) -> Tree:
     """One model's rates, and under ``also`` those by the other ways of reading its answers."""
-    scores = [_deciding(each) for each in readings]
-    counted = rates(scores)
-    others = {name: sum(each[name].correct for each in readings) for name in list(readings[0])[1:]}
+    counted = rates([outcome.score for outcome in outcomes])
+    others = {name: sum(o.readings[name].correct for o in outcomes) for name in list(outcomes[0].readings)[1:]}
     also = others if job.method == "loglikelihood" else {"strict": counted.strict}
-    return {
+    result: Tree = {
         "n": counted.n,
         **_share(counted.correct, counted.n),
         "unparsed": counted.unparsed,
+        "errors": sum(bool(outcome.answer.error) for outcome in outcomes),
         "also": {name: _share(correct, counted.n) for name, correct in also.items()},
-        **({"coverage": _estimate(bootstrap_mean([s.value for s in scores], seed))} if job.type == "open" else {}),
+    }
+    if job.type in PARTIAL:
+        result["partial"] = _estimate(bootstrap_mean(_values(outcomes), seed))
+    if job.type == "code":
+        result["classes"] = class_counts(program for outcome in outcomes for program in outcome.programs)
+        estimates = pass_rates([outcome.programs for outcome in outcomes], sorted({1, job.samples}), seed)
+        result["pass_at"] = {str(k): _estimate(estimate) for k, estimate in estimates.items()}
+    return result
+
+
+def _groups(job: Job, judged: Judged, name_of: Callable[[Item], str]) -> dict[str, Tree]:
+    """Results on parts of the items, by name."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, item in enumerate(job.items):
+        places[name_of(item)].append(place)
+    return {name: _part(job, judged, members) for name, members in sorted(places.items())}
+
+
+def _part(job: Job, judged: Judged, members: Sequence[int]) -> Tree:
+    """Some of the items: how many, what guessing gives, each model's share, and the difference."""
+    n = len(members)
+    right = {
+        model: [judged[model, job.name][place].score.correct for place in members] for model in models_of(judged, job)
+    }
+    part: Tree = {"n": n, "chance": _chance([job.items[place] for place in members])}
+    part |= {model: _share(sum(answers), n) for model, answers in right.items()}
+    if "tuned" in right:
+        test = mcnemar(right["base"], right["tuned"])
+        part |= {"gain": _estimate(gain(test, n)), "p": test.p}
+    return part
+
+
+def forgetting(jobs: Sequence[Job], judged: Judged, margin: float) -> Tree | None:
+    """Whether the tuned model is shown to be no worse than the base in general abilities.
+
+    All suites together decide; each by itself is reported beside, with the same test.
+
+    Args:
+        jobs: What was asked; those of the part ``general`` count, each suite by its primary method.
+        judged: What every answer is worth.
+        margin: The loss of accuracy that would be accepted.
+
+    Returns:
+        None where no such suite was asked of both models.
+    """
+    asked = [job for job in jobs if job.part == "general" and job.primary and ("tuned", job.name) in judged]
+    if not asked:
+        return None
+    base, tuned = ({job.name: _right(judged[model, job.name]) for job in asked} for model in _OWN)
+    suites = {name: _no_worse(base[name], tuned[name], margin) for name in base}
+    whole = _no_worse(list(chain(*base.values())), list(chain(*tuned.values())), margin)
+    return {"margin": margin, **whole, "suites": suites}
+
+
+def _no_worse(base: Sequence[bool], tuned: Sequence[bool], margin: float) -> Tree:
+    test, n = mcnemar(base, tuned), len(base)
+    result = no_worse(test, n, margin)
+    needed = items_to_rule_out(test, n, margin)
+    return {
+        "n": n,
+        "base": _share(sum(base), n),
+        "tuned": _share(sum(tuned), n),
+        "gain": _estimate(result.gain),
+        "p": result.p,
+        "shown": result.shown,
+        "needed": needed,
+        "verdict": no_worse_verdict(result, needed if needed > n else None),
     }
 
 
-def _subset(pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
-    """Both models on some of the items; a pair tells who is right."""
-    n = len(pairs)
-    base, tuned = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    test = mcnemar(base, tuned)
-    shares = {"base": _share(sum(base), n), "tuned": _share(sum(tuned), n)}
-    return {"n": n, **shares, "gain": _estimate(gain(test, n)), "p": test.p}
-
-
-def _share(correct: int, n: int) -> dict[str, Any]:
+def _share(correct: int, n: int) -> Tree:
     accuracy = round(correct / n, 4) if n else 0.0
     return {"correct": correct, "accuracy": accuracy, "interval": _rounded(wilson(correct, n))}
 
 
-def _estimate(estimate: Estimate) -> dict[str, Any]:
+def _estimate(estimate: Estimate) -> Tree:
     return {"value": round(estimate.value, 4), "interval": _rounded(estimate.interval)}
 
 
@@ -158,33 +252,33 @@ def _rounded(interval: Interval) -> list[float]:
     return [round(bound, 4) for bound in interval]
 
 
-def item_lines(
-    jobs: Sequence[Job], answers: Answers, judged: Judged, contaminated: Mapping[str, frozenset[str]]
-) -> list[dict[str, Any]]:
-    """What is right and what both models answered: one line for each item and method."""
-    return [
-        {
-            "suite": job.suite,
-            "method": job.method,
-            "item": item.id,
-            "topic": item.topic,
-            "level": item.level,
-            "citation": item.citation,
-            "question": item.question,
-            "options": list(item.options) if isinstance(item, EvalItem) else [],
-            "right": _right(item),
-            "contaminated": item.id in contaminated.get(job.suite, ()),
-            **{
-                variant: _answered(item, answers[variant, job.name, item.id], judged[variant, job.name][number])
-                for variant in VARIANTS
-            },
-        }
-        for job in jobs
-        for number, item in enumerate(job.items)
-    ]
+def item_lines(jobs: Sequence[Job], judged: Judged, contaminated: Mapping[str, frozenset[str]]) -> list[Tree]:
+    """What is right and what each model answered: one line for each item and method."""
+    lines: list[Tree] = []
+    for job in jobs:
+        models = models_of(judged, job)
+        for number, item in enumerate(job.items):
+            answered = {model: _answered(item, judged[model, job.name][number]) for model in models}
+            lines.append(
+                {
+                    "suite": job.suite,
+                    "method": job.method,
+                    "item": item.id,
+                    "topic": item.topic,
+                    "level": item.level,
+                    "citation": item.citation,
+                    "question": item.prompt if isinstance(item, ExactItem) else item.question,
+                    "options": list(item.options) if isinstance(item, EvalItem) else [],
+                    "right": _right_answers(item),
+                    "contaminated": item.id in contaminated.get(job.suite, ()),
+                    **{model: found for model, found in answered.items() if model in _OWN},
+                    "rivals": {model: found for model, found in answered.items() if model not in _OWN},
+                }
+            )
+    return lines
 
 
-def _right(item: Item) -> list[str]:
+def _right_answers(item: Item) -> list[str]:
     match item:
         case ClozeItem():
             return list(item.answers)
@@ -194,45 +288,27 @@ def _right(item: Item) -> list[str]:
             return [item.answer]
 
 
-def _answered(item: Item, answer: Answer, readings: Readings) -> dict[str, Any]:
-    score = _deciding(readings)
+def _answered(item: Item, outcome: Outcome) -> Tree:
+    score, answer = outcome.score, outcome.answer
     options = item.options if isinstance(item, EvalItem) else ()
-    return {
+    answered: Tree = {
         "correct": score.correct,
         "strict": score.strict,
         "value": round(score.value, 4),
         "parsed": score.parsed,
+        "error": answer.error,
         "extracted": score.extracted,
         "why": score.why,
         "text": answer.text,
         "likelihoods": dict(zip(options, answer.scores, strict=False)),
     }
-
-
-def caveats(report: Mapping[str, Any]) -> list[str]:
-    """What the reader has to know before believing the numbers; a sentence each."""
-    said: list[str] = []
-    found = report["contamination"]
-    compared = f"{found['rows']:,} training rows"
-    if found["items"]:
-        said.append(
-            f"{len(found['items'])} items stand in the {compared}: clean and contaminated items are counted apart."
-        )
-    else:
-        said.append(f"None of the items stands in the {compared}.")
-    if found["near"]:
-        said.append(f"{len(found['near'])} further items share eight words in a row with a training row.")
-    if found["not_compared"]:
-        said.append(f"{found['not_compared']:,} rows could not be compared: their text is in no file any more.")
-    looks = report.get("looks")
-    if looks is None:
-        said.append("These are the items that settings are chosen by: not a result to report.")
-    elif looks["total"] == 1:
-        said.append("The test items were looked at once.")
-    else:
-        said.append(
-            f"The test items were looked at {looks['total']} times, for {looks['models']} tuned models "
-            f"({looks['at_this_model']} times for this one): each look is a chance to choose what happens to do well. "
-            "Choose with evaluate.split=dev."
-        )
-    return said
+    if outcome.programs:
+        first = outcome.programs[0]
+        kept = ("verdict", "why", "held_out", "stdout", "stderr")
+        answered["code"] = {
+            "verdict": first.verdict,
+            "samples": [program.verdict for program in outcome.programs],
+            "lint": list(outcome.lint),
+            "cases": [{name: getattr(case, name) for name in kept} for case in first.cases],
+        }
+    return answered

@@ -1,4 +1,4 @@
-"""Whether an answer is right, by the type of the suite. Pure functions; every one gives a :class:`Score`.
+"""Whether an answer is right: choices, statements, gaps, open questions. Pure; every one gives a :class:`Score`.
 
 | suite | strict | lenient (``correct``) |
 | --- | --- | --- |
@@ -8,14 +8,14 @@
 | open | every key point mentioned | at least ``ENOUGH`` of them mentioned |
 
 Strict asks whether the model answers as it was told to, lenient whether it knows; a report gives both and the share
-that could not be parsed. Log-likelihoods are judged by :func:`score_likelihoods`.
+that could not be parsed. Log-likelihoods are judged by :func:`score_likelihoods`. Computed answers, constraints and
+programs have modules of their own; :mod:`seedtune.evaluate.outcomes` knows which scorer reads which suite.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
-from seedtune.domains.description import SuiteType
 from seedtune.evaluate.cloze import Filling, accepted, fillings, same, whole_filling
 from seedtune.evaluate.extraction import (
     Reading,
@@ -32,7 +32,6 @@ from seedtune.records import ClozeItem, EvalItem, OpenItem
 
 __all__ = [
     "ENOUGH",
-    "SCORERS",
     "Norm",
     "Rates",
     "Score",
@@ -137,16 +136,6 @@ def score_open(text: str, item: OpenItem) -> Score:
         why=found.why,
         parsed=bool(spoken(text)),
     )
-
-
-SCORERS: Mapping[SuiteType, Callable[[str, Any], Score]] = {
-    "multiple_choice": score_choice,
-    "true_false": score_truth,
-    "cloze": score_cloze,
-    "open": score_open,
-}
-"""The scorer of a suite's written answers, called with the answer and the item. :func:`score_choice` also takes the
-order in which the options were listed."""
 
 
 def score_likelihoods(

@@ -1,4 +1,4 @@
-"""Ask base and tuned model the same questions, score, compare.
+"""Ask base, tuned model and rivals the same questions, score, compare.
 
 Every answer is appended to ``records.jsonl`` as it comes; a broken-off evaluation goes on behind the last one, and what
 was answered before, in whatever evaluation of this run, is not asked again. All else is derived from the answers.
@@ -6,129 +6,165 @@ was answered before, in whatever evaluation of this run, is not asked again. All
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from seedtune import console, models, runs
-from seedtune.config import Config
-from seedtune.domains import Domain
+from seedtune.config import Config, EndpointRivalConfig, ModelConfig
+from seedtune.domains import Domain, Suite, load_domain
 from seedtune.errors import EvaluationError
 from seedtune.evaluate.answers import RECORDS, answer_key, append, earlier_answers, own_answers
+from seedtune.evaluate.asking import Ask
+from seedtune.evaluate.caveats import caveats
 from seedtune.evaluate.looks import look
 from seedtune.evaluate.markdown import as_markdown
+from seedtune.evaluate.outcomes import Answers, judge
 from seedtune.evaluate.overlap import Overlap, find_overlap, summary, training_tasks
-from seedtune.evaluate.results import VARIANTS, Answers, caveats, compare_all, item_lines, judge
-from seedtune.evaluate.suites import SHOWCASE, Job, Method, Question, plan_jobs, showcase_questions
+from seedtune.evaluate.own_items import own_suites
+from seedtune.evaluate.programs import CodeRunner
+from seedtune.evaluate.results import compare_all, forgetting, item_lines
+from seedtune.evaluate.subjects import WEIGHTS, Endpoint, Local, Subject, subjects_of
+from seedtune.evaluate.suites import (
+    SHOWCASE,
+    Job,
+    Method,
+    Question,
+    choose_suites,
+    plan_jobs,
+    showcase_questions,
+)
 from seedtune.records import Answer, content_id, file_sha256, write_atomic, write_records
 
 if TYPE_CHECKING:
-    from seedtune.evaluate.inference import Chat, Student
+    from seedtune.evaluate.inference import Chat
 
 logger = logging.getLogger(__name__)
 
-_WEIGHTS, _SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 _NAMED = 5
 """So many items are named in an error."""
+_HOW_NOT_WHAT = {"batch_size", "limits", "models"}
+"""Settings that change no answer, or of which only a part does."""
+DECODING = {"max_new_tokens", "exact_tokens", "open_tokens", "code_tokens", "samples", "temperature"}
+"""Settings that shape a written answer."""
+_OF_AN_ENDPOINT = {"type", "model", "base_url", "tokenizer"}
 
 
 @dataclass(frozen=True)
-class _Open:
-    """A question that is to be put to one of the models."""
+class _Plan:
+    """What an evaluation is."""
 
-    variant: Literal["base", "tuned"]
-    suite: str
-    method: Method
-    question: Question
-    prompt: str
-    key: str
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        return self.variant, f"{self.suite}/{self.method}", self.question.item_id
+    config: Config
+    domain: Domain
+    subjects: list[Subject]
+    jobs: list[Job]
+    suites: list[Suite]
+    """With the items that are asked."""
+    domains: Mapping[Path, Domain]
+    """Whose code runs programs, by folder."""
 
 
 def run_evaluate(run: runs.Run, domain: Domain) -> None:
-    """Do the stage, or what is left of it; nothing if it is done.
+    """Do the stage, or what is left of it; nothing if it is done and every question has an answer.
 
     Raises:
-        EvaluationError: there is no adapter, it does not fit, it is not the one that was trained or changes nothing;
-            the domain has no items; or training rows hold items and ``evaluate.fail_on_contamination`` is set.
+        EvaluationError: there is no tuned model and no rival, an adapter does not fit, is not the one that was trained
+            or changes nothing; there are no items, or they are unsound; or training rows hold items and
+            ``evaluate.fail_on_contamination`` is set.
+        TeacherError: the endpoint of a rival has never answered.
+        LimitReached: ``evaluate.limits``; all answers are kept.
     """
-    config, adapter = run.config, _adapter(run)
-    jobs = plan_jobs(domain, config.evaluate, config.seed)
-    fingerprint = runs.fingerprint(
-        config.evaluate.model_dump(mode="json", exclude={"batch_size"}),
-        config.model.model_dump(mode="json"),
-        [config.seed, domain.file.system_prompt, domain.file.showcase],
-        run.output_digests("train"),
-        [(job.name, [item.model_dump(mode="json") for item in job.items]) for job in jobs],
-    )
-    if run.is_done("evaluate", fingerprint):
+    config, plan = run.config, _plan(run, domain)
+    fingerprint = _fingerprint(run, plan)
+    if run.is_done("evaluate", fingerprint) and not run.stage("evaluate")["numbers"].get("errors"):
         logger.info("evaluate: done before")
         return
     run.set_aside_if_other("evaluate", fingerprint)
     folder = run.folder("evaluate")
     with run.working("evaluate", fingerprint) as done:
-        overlap = _overlap(run, domain, jobs)
-        answers, about = _answer_all(config, domain, jobs, adapter, folder)
-        contaminated = {job.suite: overlap.items(job.suite) for job in jobs}
-        judged = judge(jobs, answers)
+        overlap = _overlap(run, plan) if run.stage("train").get("state") == "done" else Overlap(0, 0)
+        answers, about = _answer_all(plan, folder)
+        names = [subject.name for subject in plan.subjects]
+        judged = judge(plan.jobs, names, answers, _runners(plan))
+        contaminated = {job.suite: overlap.items(job.suite) for job in plan.jobs}
         report: dict[str, Any] = {
             "domain": domain.name,
             **about,
+            "reference": config.evaluate.reference,
             "seed": config.seed,
             "split": config.evaluate.split,
             "shots": config.evaluate.shots,
-            "suites": compare_all(jobs, judged, config.seed, contaminated),
+            "decoding": config.evaluate.model_dump(include=DECODING),
+            "suites": compare_all(plan.jobs, judged, config.seed, contaminated, config.evaluate.reference),
+            "forgetting": forgetting(plan.jobs, judged, config.evaluate.margin),
             "contamination": summary(overlap),
         }
         if config.evaluate.split == "test":
-            report["looks"] = look(folder, fingerprint, about["adapter_sha256"], [job.name for job in jobs])._asdict()
+            tuned = about["models"].get("tuned", about["models"]["base"])["digest"]
+            report["looks"] = look(folder, fingerprint, tuned, [job.name for job in plan.jobs])._asdict()
         report["caveats"] = caveats(report)
-        write_records(folder / "items.jsonl", item_lines(jobs, answers, judged, contaminated))
-        write_records(folder / "showcase.jsonl", _showcase(domain, answers))
+        write_records(folder / "items.jsonl", item_lines(plan.jobs, judged, contaminated))
+        write_records(folder / "showcase.jsonl", _showcase(plan, answers))
         write_atomic(folder / "report.md", as_markdown(report))
         write_atomic(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-        names = ("report.json", "report.md", "items.jsonl", "showcase.jsonl", RECORDS)
-        done([folder / name for name in names], {})
-        for name, entry in report["suites"].items():
+        files = ("report.json", "report.md", "items.jsonl", "showcase.jsonl", RECORDS)
+        errors = sum(bool(answer.error) for answer in answers.values())
+        done([folder / name for name in files], {"errors": errors})
+        _log_verdicts(report)
+
+
+def _log_verdicts(report: Mapping[str, Any]) -> None:
+    for name, entry in report["suites"].items():
+        if "verdict" in entry:
             logger.info("evaluate: %s: %s", name, entry["verdict"])
+        for rival, result in entry["rivals"].items():
+            if "verdict" in result:
+                logger.info("evaluate: %s, %s against %s: %s", name, rival, result["against"], result["verdict"])
+    if report["forgetting"]:
+        logger.info("evaluate: forgetting: %s", report["forgetting"]["verdict"])
 
 
-def _adapter(run: runs.Run) -> Path:
-    """The adapter's folder."""
-    adapter = run.path / "train" / "adapter"
-    if run.stage("train").get("state") != "done" or not adapter.is_dir():
-        raise EvaluationError(f"{run.path}: there is no adapter yet: run 'seedtune train' first")
-    if run.config.train.method == "full":
-        raise EvaluationError(f"{adapter}: a whole model; only adapters (train.method: lora) are evaluated so far")
-    written = run.output_digests("train")
-    for name in (_WEIGHTS, _SETTINGS):
-        digest = written.get(f"train/adapter/{name}")
-        if not (adapter / name).is_file() or digest not in (None, file_sha256(adapter / name)):
-            raise EvaluationError(
-                f"{adapter / name}: this is not the adapter that 'seedtune train' wrote; restore it, or train again"
-            )
-    return adapter
+def _plan(run: runs.Run, domain: Domain) -> _Plan:
+    config = run.config
+    general = load_domain(config.evaluate.general) if config.evaluate.general is not None else None
+    own = own_suites(config.evaluate.item_files, domain)
+    subjects = subjects_of(run)
+    chosen = choose_suites(domain, config.evaluate, own, general)
+    jobs = plan_jobs(chosen, config.evaluate, config.seed)
+    domains = {each.domain.folder: each.domain for each in chosen}
+    return _Plan(config, domain, subjects, jobs, [each.asked for each in chosen], domains)
 
 
-def _overlap(run: runs.Run, domain: Domain, jobs: Sequence[Job]) -> Overlap:
+def _fingerprint(run: runs.Run, plan: _Plan) -> str:
+    settings = run.config.evaluate.model_dump(mode="json", exclude=_HOW_NOT_WHAT)
+    rivals = {
+        name: rival.model_dump(mode="json", include=_OF_AN_ENDPOINT if isinstance(rival, EndpointRivalConfig) else None)
+        for name, rival in run.config.evaluate.models.items()
+    }
+    return runs.fingerprint(
+        [settings, rivals],
+        run.config.model.model_dump(mode="json"),
+        [run.config.seed, plan.domain.file.system_prompt, plan.domain.file.showcase],
+        [domain.file.system_prompt for domain in plan.domains.values()],
+        run.output_digests("train"),
+        [(job.name, [item.model_dump(mode="json") for item in job.items]) for job in plan.jobs],
+    )
+
+
+def _overlap(run: runs.Run, plan: _Plan) -> Overlap:
     """What the training rows share with the items that are asked.
 
     Raises:
         EvaluationError: something, and ``evaluate.fail_on_contamination`` is set.
     """
-    config = run.config.evaluate
-    suites = [domain.suites[name].only(config.split) for name in dict.fromkeys(job.suite for job in jobs)]
-    overlap = find_overlap(suites, *training_tasks(run, domain))
+    overlap = find_overlap(plan.suites, *training_tasks(run, plan.domain))
     if not overlap.found:
         return overlap
     named = [f"{found.suite} {found.item or 'canary'} ({found.how}: {found.detail})" for found in overlap.found]
     said = f"{len(named)} evaluation items stand in the training rows: {'; '.join(named[:_NAMED])}"
     said += "; ..." if len(named) > _NAMED else ""
-    if config.fail_on_contamination:
+    if run.config.evaluate.fail_on_contamination:
         raise EvaluationError(
             f"{said}. Train without these rows (generate.decontaminate), or set evaluate.fail_on_contamination=false"
         )
@@ -136,103 +172,141 @@ def _overlap(run: runs.Run, domain: Domain, jobs: Sequence[Job]) -> Overlap:
     return overlap
 
 
-def _answer_all(
-    config: Config, domain: Domain, jobs: Sequence[Job], adapter: Path, folder: Path
-) -> tuple[Answers, dict[str, str]]:
-    """Every answer, and what they come from; the models are loaded only where something is left to ask."""
-    from seedtune.evaluate.inference import Chat, Student, base_digest
+def _runners(plan: _Plan) -> Callable[[Job], CodeRunner]:
+    """Gives the runner of a job's programs, made once for each domain."""
+    made: dict[Path, CodeRunner] = {}
 
-    chat = Chat(config.model, domain.file.system_prompt)
-    base = base_digest(config.model)
-    tuned = content_id(base, [file_sha256(adapter / name) for name in (_WEIGHTS, _SETTINGS)])
-    wanted = _wanted(config, domain, jobs, chat, {"base": base, "tuned": tuned})
+    def runner_of(job: Job) -> CodeRunner:
+        if job.folder not in made:
+            made[job.folder] = CodeRunner(plan.domains[job.folder])
+        return made[job.folder]
+
+    return runner_of
+
+
+def _answer_all(plan: _Plan, folder: Path) -> tuple[Answers, dict[str, Any]]:
+    """Every answer, and what they come from; models are loaded only where something is left to ask of them."""
+    from seedtune.evaluate.inference import Chat, base_digest
+
+    chats: dict[ModelConfig, Chat] = {}
+    digests: dict[str, str] = {}
+    for subject in plan.subjects:
+        if isinstance(subject, Local):
+            chats.setdefault(subject.model, Chat(subject.model))
+            digests[subject.name] = subject.digest(base_digest(subject.model))
+        else:
+            digests[subject.name] = subject.digest
+    readers = {subject.name: _reader(subject, chats) for subject in plan.subjects}
+    wanted = _wanted(plan, readers, digests)
     own = own_answers(folder)
-    known = earlier_answers(folder) | own
+    known = {key: answer for key, answer in earlier_answers(folder).items() if not answer.error} | own
     # Those of an evaluation before are written here as well: each folder holds all that it rests on.
     append(folder, [known[key] for key in {ask.key: None for ask in wanted} if key in known and key not in own])
-    missing = list({ask.key: ask for ask in wanted if ask.key not in known}.values())
-    if missing:
-        student = Student(config.model, adapter, chat)
-        student.check_adapter(missing[0].prompt)
-        with console.progress("evaluate", len(wanted)) as advance:
-            done = len(wanted) - len(missing)
-            for batch in _batches(missing, config.evaluate.batch_size):
-                answers = _ask(student, batch)
-                append(folder, answers)
-                known |= {answer.key: answer for answer in answers}
-                done += len(batch)
-                advance(done, f"{batch[0].variant}, {batch[0].suite}/{batch[0].method}")
-    about = {
-        "base": models.public_name(config.model.name),
-        "base_digest": base,
-        "adapter_sha256": file_sha256(adapter / _WEIGHTS),
-        "chat_template": chat.template_digest,
-    }
-    return {ask.place: known[ask.key] for ask in wanted}, about
+    _ask_missing(plan, wanted, known, chats, folder)
+    return {ask.place: known[ask.key] for ask in wanted if ask.key in known}, _about(plan, chats, readers, digests)
 
 
-def _wanted(
-    config: Config, domain: Domain, jobs: Sequence[Job], chat: "Chat", digests: Mapping[str, str]
-) -> list[_Open]:
-    """All that base and tuned model are to answer."""
-    shown = showcase_questions(domain, config.evaluate.showcase_tokens)
-    groups: list[tuple[str, Method, Sequence[Question]]] = [(job.suite, job.method, job.questions) for job in jobs]
+def _reader(subject: Subject, chats: dict[ModelConfig, "Chat"]) -> "Chat | None":
+    """What writes a model's prompts; None for an endpoint, which does so itself."""
+    from seedtune.evaluate.inference import Chat
+
+    if isinstance(subject, Local):
+        return chats[subject.model]
+    if subject.config.tokenizer is None:
+        return None
+    return Chat(ModelConfig(name=subject.config.tokenizer))
+
+
+def _wanted(plan: _Plan, readers: Mapping[str, "Chat | None"], digests: Mapping[str, str]) -> list[Ask]:
+    """All that the models are to answer."""
+    from seedtune.evaluate.endpoints import conversation
+
+    shown = showcase_questions(plan.domain, plan.config.evaluate.showcase_tokens)
+    groups: list[tuple[str, Method, Sequence[Question]]] = [(job.suite, job.method, job.questions) for job in plan.jobs]
     groups.append((SHOWCASE, "generate", shown))
-    wanted: list[_Open] = []
+    wanted: list[Ask] = []
     for suite, method, questions in groups:
         for question in questions:
-            prompt = chat.prompt(question.turns)
-            wanted += [
-                _Open(variant, suite, method, question, prompt, answer_key(digests[variant], prompt, question))
-                for variant in VARIANTS
-            ]
+            for subject in plan.subjects:
+                reader = readers[subject.name]
+                if isinstance(subject, Endpoint) and method == "generate":
+                    prompt = conversation(question.turns)
+                elif reader is not None:
+                    prompt = reader.prompt(question.turns)
+                else:
+                    continue
+                key = answer_key(digests[subject.name], prompt, question)
+                wanted.append(Ask(subject.name, suite, method, question, prompt, key))
     return wanted
 
 
-def _batches(asks: Sequence[_Open], size: int) -> Iterator[list[_Open]]:
-    """Questions of one model, suite and method together, the long ones apart from the short ones."""
-    groups: dict[tuple[str, str, str], list[_Open]] = {}
-    for ask in sorted(asks, key=lambda ask: ask.variant):
-        groups.setdefault((ask.variant, ask.suite, ask.method), []).append(ask)
-    for group in groups.values():
-        group.sort(key=lambda ask: (len(ask.prompt), ask.key))
-        for start in range(0, len(group), size):
-            yield group[start : start + size]
+def _ask_missing(
+    plan: _Plan, wanted: Sequence[Ask], known: dict[str, Answer], chats: dict[ModelConfig, "Chat"], folder: Path
+) -> None:
+    """Ask what has no answer, or an error for one; ``known`` and the folder get the answers as they come."""
+    from seedtune.evaluate.endpoints import Asking, Books
+    from seedtune.evaluate.local import ask_locals
+
+    missing = list({ask.key: ask for ask in wanted if ask.key not in known or known[ask.key].error}.values())
+    if not missing:
+        return
+    config = plan.config.evaluate
+    left = {name: [ask for ask in missing if ask.subject == name] for name in {ask.subject for ask in missing}}
+    local = [subject for subject in plan.subjects if isinstance(subject, Local)]
+    rivals = [subject for subject in plan.subjects if isinstance(subject, Endpoint)]
+    books = Books(config.limits, rivals, list(known.values()))
+    with console.progress("evaluate", len(wanted)) as advance:
+        done = [len(wanted) - len(missing)]
+
+        def keep(answers: list[Answer]) -> None:
+            # An error that is followed by an error says nothing new.
+            append(folder, [answer for answer in answers if not (answer.error and answer.key in known)])
+            known.update({answer.key: answer for answer in answers})
+            done[0] += len(answers)
+            advance(done[0], f"{answers[0].model}, {answers[0].suite}/{answers[0].method}")
+
+        # First those that may turn out not to be there at all.
+        for rival in rivals:
+            if asks := left.get(rival.name):
+                answered = any(answer.model == rival.name and not answer.error for answer in known.values())
+                Asking(rival, asks, books, keep, plan.config.seed).run(_reader(rival, chats), answered)
+        ask_locals(local, missing, chats, config.batch_size, keep)
 
 
-def _ask(student: "Student", batch: Sequence[_Open]) -> list[Answer]:
-    from seedtune.evaluate.inference import Choice
-
-    first = batch[0]
-    texts, scores = [""] * len(batch), [()] * len(batch)
-    with student.variant(first.variant):
-        if first.method == "loglikelihood":
-            found = student.option_scores([Choice(ask.prompt, ask.question.options) for ask in batch])
-            scores = [tuple(round(score, 4) for score in each) for each in found]
-        else:
-            texts = student.answer([ask.prompt for ask in batch], first.question.max_new_tokens)
-    return [
-        Answer(
-            key=ask.key,
-            item=ask.question.item_id,
-            suite=ask.suite,
-            method=ask.method,
-            model=ask.variant,
-            order=ask.question.order,
-            text=text,
-            scores=each,
-        )
-        for ask, text, each in zip(batch, texts, scores, strict=True)
-    ]
-
-
-def _showcase(domain: Domain, answers: Answers) -> list[dict[str, str]]:
-    """Open questions answered by both, side by side."""
-    job = f"{SHOWCASE}/generate"
-    return [
-        {
-            "question": question,
-            **{variant: answers[variant, job, content_id(question)].text for variant in VARIANTS},
+def _about(
+    plan: _Plan, chats: Mapping[ModelConfig, "Chat"], readers: Mapping[str, "Chat | None"], digests: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the answers come from."""
+    tuned = next((subject for subject in plan.subjects if subject.name == "tuned"), None)
+    adapter = tuned.adapter if isinstance(tuned, Local) else None
+    described: dict[str, dict[str, Any]] = {}
+    for subject in plan.subjects:
+        reader = readers[subject.name]
+        described[subject.name] = {
+            "title": subject.title,
+            "type": "local" if isinstance(subject, Local) else "openai",
+            "digest": digests[subject.name],
+            "chat_template": reader.template_digest if reader else None,
         }
-        for question in domain.file.showcase
-    ]
+    return {
+        "base": models.public_name(plan.config.model.name),
+        "base_digest": digests["base"],
+        "adapter_sha256": file_sha256(adapter / WEIGHTS) if adapter else None,
+        "chat_template": chats[plan.config.model].template_digest,
+        "models": described,
+    }
+
+
+def _showcase(plan: _Plan, answers: Answers) -> list[dict[str, Any]]:
+    """Open questions answered by all, side by side."""
+    job = f"{SHOWCASE}/generate"
+    lines: list[dict[str, Any]] = []
+    for question in plan.domain.file.showcase:
+        texts = {
+            subject.name: answers[place].text
+            for subject in plan.subjects
+            if (place := (subject.name, job, content_id(question), 0)) in answers
+        }
+        own = {name: texts[name] for name in ("base", "tuned") if name in texts}
+        lines.append({"question": question, **own, "rivals": {k: v for k, v in texts.items() if k not in own}})
+    return lines

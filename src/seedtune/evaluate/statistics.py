@@ -88,13 +88,13 @@ def gain(test: PairedTest, items: int, confidence: float = 0.95) -> Estimate:
     """
     if items == 0:
         return Estimate(0.0, Interval(-1.0, 1.0), 0)
-    limit = float(norm.isf((1 - confidence) / 2))
+    limit, counts = float(norm.isf((1 - confidence) / 2)), (test.only_base, test.only_tuned)
     value = (test.only_tuned - test.only_base) / items
 
     def bound(side: int) -> float:
         # The score falls with the difference supposed, from above the limit on the left to below it on the right.
         def excess(difference: float) -> float:
-            return side * _score(test, items, difference) - limit
+            return side * _score(counts, items, difference) - limit
 
         end = -side * (1 - 1e-12)
         root: Any = brentq(excess, value, end, xtol=1e-10) if excess(end) > 0 else -side
@@ -103,15 +103,16 @@ def gain(test: PairedTest, items: int, confidence: float = 0.95) -> Estimate:
     return Estimate(value, Interval(min(bound(1), value), max(bound(-1), value)), items)
 
 
-def _score(test: PairedTest, items: int, difference: float) -> float:
+def _score(counts: tuple[float, float], items: int, difference: float) -> float:
     """Standardised distance of the counts from a supposed difference (Tango 1998).
 
-    The share of items that only the base model has right is the maximum likelihood estimate under that difference, a
-    root of 2n q² + b q + c = 0.
+    The counts are of items that the base model alone has right, and the tuned model alone. The share of the first kind
+    is the maximum likelihood estimate under that difference, a root of 2n q² + b q + c = 0.
     """
-    lead = test.only_tuned - test.only_base
-    b = -(test.only_tuned + test.only_base) + (2 * items - lead) * difference
-    c = -test.only_base * difference * (1 - difference)
+    only_base, only_tuned = counts
+    lead = only_tuned - only_base
+    b = -(only_tuned + only_base) + (2 * items - lead) * difference
+    c = -only_base * difference * (1 - difference)
     q = (math.sqrt(max(0.0, b * b - 8 * items * c)) - b) / (4 * items)
     variance = items * (2 * q + difference * (1 - difference))
     distance = lead - items * difference
@@ -146,8 +147,37 @@ def no_worse(test: PairedTest, items: int, margin: float, alpha: float = 0.025) 
     """
     if not 0 < margin < 1:
         raise ValueError(f"the margin is a share of the items, such as 0.03 for three points, not {margin}")
-    p = float(norm.sf(_score(test, items, -margin))) if items else 1.0
+    p = float(norm.sf(_score((test.only_base, test.only_tuned), items, -margin))) if items else 1.0
     return NonInferiority(margin, gain(test, items, 1 - 2 * alpha), p, p < alpha)
+
+
+def items_to_rule_out(test: PairedTest, items: int, margin: float, target: float = 0.8, alpha: float = 0.025) -> int:
+    """How many items :func:`no_worse` needs to be shown with the target power, if the models are equally good.
+
+    By the normal approximation, with the share of items on which these models differ; where they differ on none, with
+    none.
+
+    Args:
+        test: The counts of items that one model alone has right.
+        items: All items, at least one.
+        margin: See :func:`no_worse`.
+        target: Power, 0..1.
+        alpha: One-sided level.
+    """
+    wanted = float(norm.isf(alpha) + norm.ppf(target))
+    differing = (test.only_base + test.only_tuned) / items
+
+    def distance(n: int) -> float:
+        each = differing * n / 2
+        return _score((each, each), n, -margin)
+
+    low, high = 0, 8
+    while distance(high) < wanted:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if distance(middle) < wanted else (low, middle)
+    return high
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -325,14 +355,20 @@ def verdict(
     return f"No difference shown ({numbers}): {asked}."
 
 
-def no_worse_verdict(result: NonInferiority) -> str:
-    """What may be said of a test for "no worse", in plain words."""
+def no_worse_verdict(result: NonInferiority, needed: int | None = None) -> str:
+    """What may be said of a test for "no worse", in plain words.
+
+    Args:
+        result: The test.
+        needed: Items that the test would need (:func:`items_to_rule_out`), where it has fewer.
+    """
     margin, low, high = (100 * bound for bound in (result.margin, *result.gain.interval))
     numbers = f"{100 * result.gain.value:+.1f} points, interval {low:+.1f} to {high:+.1f}, p = {result.p:.2g}"
+    more = f": for models that are equally good this test would need {needed:,} items" if needed is not None else ""
     if result.shown and high < 0:
         return f"Worse, but by less than {margin:g} points ({numbers})."
     if result.shown:
         return f"No worse: a loss of {margin:g} points is ruled out ({numbers})."
     if high < 0:
         return f"Worse: a loss of {margin:g} points is not ruled out, and some loss is shown ({numbers})."
-    return f"Not shown to be no worse: a loss of {margin:g} points is not ruled out ({numbers})."
+    return f"Not shown to be no worse: a loss of {margin:g} points is not ruled out ({numbers}){more}."

@@ -6,12 +6,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from seedtune import console, models, runs
 from seedtune.errors import DataError
 from seedtune.records import read_json_lines, write_atomic
 from seedtune.report import charts
+from seedtune.report.evaluation import prepared
 
 REPORT = "report.html"
 """The page's name in the run folder."""
@@ -26,12 +27,17 @@ def write_report(run: runs.Run) -> Path:
     Returns:
         The path of ``report.html``.
     """
-    environment = Environment(undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(_template),
+    )
     environment.filters["percent"] = lambda value: f"{value * 100:.1f}%"
     environment.filters["duration"] = console.duration
     environment.filters["printable"] = console.printable
-    text = resources.files("seedtune.report").joinpath("report.html.j2").read_text(encoding="utf-8")
-    page = environment.from_string(text).render(
+    page = environment.get_template("report.html.j2").render(
         name=run.config.name,
         config=run.config,
         config_text=runs.dump_config(run.config),
@@ -45,6 +51,10 @@ def write_report(run: runs.Run) -> Path:
     path = run.path / REPORT
     write_atomic(path, page)
     return path
+
+
+def _template(name: str) -> str:
+    return resources.files("seedtune.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _generate(folder: Path, stage: dict[str, Any]) -> dict[str, Any] | None:
@@ -77,45 +87,7 @@ def _train(folder: Path, stage: dict[str, Any]) -> dict[str, Any] | None:
 def _evaluate(folder: Path) -> dict[str, Any] | None:
     if not (folder / "report.json").is_file():
         return None
-    report = _read_summary(folder / "report.json")
-    for suite in report["suites"].values():
-        rows = [charts.Row(kind, kind, suite[kind]["accuracy"], *suite[kind]["interval"]) for kind in ("base", "tuned")]
-        suite["chart"] = charts.intervals(rows, suite["chance"])
-    for name in ("showcase", "items"):
-        path = folder / f"{name}.jsonl"
-        report[name] = [line for _, line in read_json_lines(path)] if path.is_file() else []
-    report["filters"] = _filters(report["items"])
-    return report
-
-
-def _filters(items: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """The values that items can be filtered by; each item learns the numbers of its own, as ``marks``.
-
-    The page filters with style sheets alone, so a mark is a class: ``topic-2`` for the third topic.
-    """
-    verdicts = {
-        (False, True): "only tuned right",
-        (True, False): "only base right",
-        (True, True): "both right",
-        (False, False): "both wrong",
-    }
-    differ = "they differ"
-    filters = {"verdict": [differ, *verdicts.values()], "suite": [], "topic": [], "level": []}
-    for item in items:
-        item["verdict"] = verdicts[item["base"]["correct"], item["tuned"]["correct"]]
-        values = [
-            ("verdict", item["verdict"]),
-            ("suite", f"{item['suite']}/{item['method']}"),
-            ("topic", item["topic"] or "none"),
-            ("level", str(item["level"])),
-        ]
-        if item["base"]["correct"] != item["tuned"]["correct"]:
-            values.append(("verdict", differ))
-        for name, value in values:
-            if value not in filters[name]:
-                filters[name].append(value)
-        item["marks"] = " ".join(f"{name}-{filters[name].index(value)}" for name, value in values)
-    return filters
+    return prepared(folder, _read_summary(folder / "report.json"))
 
 
 def _read_summary(path: Path) -> dict[str, Any]:

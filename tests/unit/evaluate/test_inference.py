@@ -1,7 +1,9 @@
 """Students against references written here: one row per option, plain greedy decoding, the base model alone."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from seedtune.config import ModelConfig
 from seedtune.errors import EvaluationError
-from seedtune.evaluate.inference import Chat, Choice, Student, Variant, base_digest
+from seedtune.evaluate.inference import Chat, Choice, Student, base_digest
+from seedtune.evaluate.suites import Question
 from seedtune.records import Message, Task
 from seedtune.train.dataset import Example, make_row
 
@@ -33,7 +36,16 @@ CHOICES = (
     ),
 )
 PROMPTS = [choice.prompt for choice in CHOICES]
-VARIANTS: tuple[Variant, ...] = ("base", "tuned")
+VARIANTS = ("base", "tuned")
+
+
+def both(adapter: Path) -> dict[str, Path | None]:
+    return {"base": None, "tuned": adapter}
+
+
+def questions(prompts: Sequence[str], longest: int, **more: Any) -> list[tuple[str, Question]]:
+    return [(prompt, Question("", (), max_new_tokens=longest, **more)) for prompt in prompts]
+
 
 both_variants = pytest.mark.parametrize("variant", VARIANTS)
 texts = st.text(alphabet=st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=1, max_size=24)
@@ -68,12 +80,12 @@ def adapter(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chat(config: ModelConfig) -> Chat:
-    return Chat(config, system=None)
+    return Chat(config)
 
 
 @pytest.fixture(scope="module")
 def student(config: ModelConfig, adapter: Path, chat: Chat) -> Student:
-    return Student(config, adapter, chat)
+    return Student(config, both(adapter), chat)
 
 
 class Reference:
@@ -88,17 +100,17 @@ class Reference:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     @torch.inference_mode()
-    def log_likelihood(self, variant: Variant, prompt: list[int], answer: list[int]) -> float:
+    def log_likelihood(self, variant: str, prompt: list[int], answer: list[int]) -> float:
         logits = self.models[variant](torch.tensor([prompt + answer])).logits[0]
         log_probs = torch.log_softmax(logits, dim=-1)
         return sum(float(log_probs[len(prompt) - 1 + n, token]) for n, token in enumerate(answer))
 
-    def scores(self, variant: Variant, choice: Choice) -> list[float]:
+    def scores(self, variant: str, choice: Choice) -> list[float]:
         prompt = self.ids(choice.prompt)
         return [self.log_likelihood(variant, prompt, self.ids(option)) for option in choice.options]
 
     @torch.inference_mode()
-    def greedy(self, variant: Variant, text: str, max_new_tokens: int) -> str:
+    def greedy(self, variant: str, text: str, max_new_tokens: int) -> str:
         prompt = self.ids(text)
         ids = list(prompt)
         for _ in range(max_new_tokens):
@@ -116,7 +128,7 @@ def reference(tiny_llama: Path, adapter: Path) -> Reference:
 @both_variants
 @pytest.mark.parametrize("choice", CHOICES, ids=["four options", "two options", "long question"])
 def test_packed_options_score_as_each_option_alone(
-    student: Student, reference: Reference, variant: Variant, choice: Choice
+    student: Student, reference: Reference, variant: str, choice: Choice
 ) -> None:
     with student.variant(variant):
         packed = student.option_scores([choice])[0]
@@ -159,13 +171,13 @@ def test_padding_leaves_the_scores_alone(student: Student) -> None:
 
 def test_the_base_variant_is_the_plain_base_model(student: Student, reference: Reference) -> None:
     with student.variant("base"):
-        answers = [student.answer([prompt], 8)[0] for prompt in PROMPTS]
+        answers = [student.answer(questions([prompt], 8))[0] for prompt in PROMPTS]
     assert answers == [reference.greedy("base", prompt, 8) for prompt in PROMPTS]
 
 
 def test_the_tuned_variant_is_the_base_with_the_adapter_merged(student: Student, reference: Reference) -> None:
     with student.variant("tuned"):
-        answers = [student.answer([prompt], 8)[0] for prompt in PROMPTS]
+        answers = [student.answer(questions([prompt], 8))[0] for prompt in PROMPTS]
     assert answers == [reference.greedy("tuned", prompt, 8) for prompt in PROMPTS]
 
 
@@ -188,33 +200,33 @@ def test_the_adapter_is_back_after_the_base_variant_even_after_an_error(student:
 
 
 @both_variants
-def test_answers_in_a_batch_are_those_alone(student: Student, variant: Variant) -> None:
+def test_answers_in_a_batch_are_those_alone(student: Student, variant: str) -> None:
     with student.variant(variant):
-        together = student.answer(PROMPTS, 12)
-        alone = [student.answer([prompt], 12)[0] for prompt in PROMPTS]
+        together = student.answer(questions(PROMPTS, 12))
+        alone = [student.answer(questions([prompt], 12))[0] for prompt in PROMPTS]
     assert together == alone
 
 
 def test_answers_repeat_whatever_the_random_state(student: Student) -> None:
     torch.manual_seed(5)
-    first = student.answer(PROMPTS, 12)
+    first = student.answer(questions(PROMPTS, 12))
     torch.manual_seed(6)
-    assert student.answer(PROMPTS, 12) == first
+    assert student.answer(questions(PROMPTS, 12)) == first
 
 
 def test_an_answer_holds_neither_prompt_nor_special_tokens(student: Student) -> None:
-    assert not any("<|" in answer or "session" in answer for answer in student.answer(PROMPTS, 12))
+    assert not any("<|" in answer or "session" in answer for answer in student.answer(questions(PROMPTS, 12)))
 
 
 def test_scoring_after_answering_gives_the_same(student: Student) -> None:
     before = student.option_scores(CHOICES)
-    student.answer(PROMPTS, 4)
+    student.answer(questions(PROMPTS, 4))
     assert student.option_scores(CHOICES) == before
 
 
-def test_the_system_prompt_stands_before_the_examples_and_the_question(config: ModelConfig) -> None:
-    turns = [Message(role=role, content=words) for role, words in (("user", "a?"), ("assistant", "b"), ("user", "c?"))]
-    prompt = Chat(config, system="You are a baker.").prompt(turns)
+def test_a_conversation_is_written_by_the_models_own_template(config: ModelConfig) -> None:
+    said = (("system", "You are a baker."), ("user", "a?"), ("assistant", "b"), ("user", "c?"))
+    prompt = Chat(config).prompt([Message(role=role, content=words) for role, words in said])
     assert prompt == "<|system|>\nYou are a baker.<|end|>\n<|user|>\na?<|end|>\n<|assistant|>\nb<|end|>\n" + prompt_of(
         "c?"
     )
@@ -226,16 +238,16 @@ def test_a_template_that_refuses_the_chat_is_named(config: ModelConfig, tmp_path
         "{% for message in messages %}{% if message['role'] == 'system' %}"
         "{{ raise_exception('no system') }}{% endif %}{% endfor %}"
     )
-    chat = Chat(config.model_copy(update={"chat_template": template}), system="You are a baker.")
+    chat = Chat(config.model_copy(update={"chat_template": template}))
     with pytest.raises(EvaluationError, match=r"system, user: no system; set model\.chat_template"):
-        chat.prompt([Message(role="user", content="?")])
+        chat.prompt([Message(role="system", content="You are a baker."), Message(role="user", content="?")])
 
 
 def test_another_template_has_another_digest(config: ModelConfig, tmp_path: Path) -> None:
     template = tmp_path / "template.jinja"
     template.write_text("{{ messages[0]['content'] }}")
-    other = Chat(config.model_copy(update={"chat_template": template}), chat)
-    assert other.template_digest != Chat(config, system=None).template_digest
+    other = Chat(config.model_copy(update={"chat_template": template}))
+    assert other.template_digest != Chat(config).template_digest
 
 
 def test_a_local_base_is_known_by_its_files_not_by_its_path(tiny_llama: Path, tmp_path: Path) -> None:
@@ -255,20 +267,21 @@ def test_a_question_is_asked_with_the_tokens_it_was_trained_with(
     assert row is not None
     answer = [token for token in row.labels if token >= 0][:-1]
     prompt = row.input_ids[: row.labels.index(answer[0])]
-    chat = Chat(config, system="You are a baker.")
-    question = chat.prompt([Message(role="user", content=task.prompt)])
-    [[score]] = Student(config, adapter, chat).option_scores([Choice(question, (task.output,))])
+    chat = Chat(config)
+    system = Message(role="system", content="You are a baker.")
+    question = chat.prompt([system, Message(role="user", content=task.prompt)])
+    [[score]] = Student(config, both(adapter), chat).option_scores([Choice(question, (task.output,))])
     assert score == pytest.approx(reference.log_likelihood("tuned", prompt, answer), abs=NEAR)
 
 
 def test_an_adapter_that_changes_something_passes_the_check(student: Student) -> None:
-    student.check_adapter(PROMPTS[0])
+    student.check_adapters(PROMPTS[0])
 
 
 def test_a_zero_adapter_is_refused(config: ModelConfig, chat: Chat, tiny_llama: Path, tmp_path: Path) -> None:
-    zero = Student(config, write_adapter(plain_model(tiny_llama), tmp_path, zero=True), chat)
+    zero = Student(config, both(write_adapter(plain_model(tiny_llama), tmp_path, zero=True)), chat)
     with pytest.raises(EvaluationError, match="changes nothing"):
-        zero.check_adapter(PROMPTS[0])
+        zero.check_adapters(PROMPTS[0])
 
 
 def test_an_adapter_of_a_wider_base_is_refused(
@@ -276,7 +289,7 @@ def test_an_adapter_of_a_wider_base_is_refused(
 ) -> None:
     wider = write_adapter(other_llama(tiny_llama, hidden_size=64), tmp_path)
     with pytest.raises(EvaluationError, match="does not fit"):
-        Student(config, wider, chat)
+        Student(config, both(wider), chat)
 
 
 def test_an_adapter_of_a_deeper_base_is_refused(
@@ -284,7 +297,7 @@ def test_an_adapter_of_a_deeper_base_is_refused(
 ) -> None:
     other = write_adapter(other_llama(tiny_llama, num_hidden_layers=4, layer_types=None), tmp_path)
     with pytest.raises(EvaluationError, match="does not fit"):
-        Student(config, other, chat)
+        Student(config, both(other), chat)
 
 
 def test_the_refusal_of_an_adapter_names_what_does_not_fit(
@@ -292,12 +305,12 @@ def test_the_refusal_of_an_adapter_names_what_does_not_fit(
 ) -> None:
     wider = write_adapter(other_llama(tiny_llama, hidden_size=64), tmp_path)
     with pytest.raises(EvaluationError, match="size mismatch"):
-        Student(config, wider, chat)
+        Student(config, both(wider), chat)
 
 
 def test_a_folder_without_an_adapter_is_refused(config: ModelConfig, chat: Chat, tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="adapter_config"):
-        Student(config, tmp_path, chat)
+        Student(config, both(tmp_path), chat)
 
 
 def test_a_damaged_adapter_is_refused(config: ModelConfig, chat: Chat, adapter: Path, tmp_path: Path) -> None:
@@ -305,4 +318,80 @@ def test_a_damaged_adapter_is_refused(config: ModelConfig, chat: Chat, adapter: 
     weights = damaged / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:200])
     with pytest.raises(EvaluationError):
-        Student(config, damaged, chat)
+        Student(config, both(damaged), chat)
+
+
+# What questions begin with alike
+
+
+@both_variants
+def test_a_beginning_that_is_run_once_leaves_the_scores_alone(
+    student: Student, reference: Reference, variant: str
+) -> None:
+    beginning = prompt_of("the session of a peer " * 12) + "A session.<|end|>\n"
+    choices = [Choice(beginning + choice.prompt, choice.options) for choice in CHOICES]
+    with student.variant(variant):
+        for _ in range(2):
+            for choice, scores in zip(choices, student.option_scores(choices, f"alike/{variant}"), strict=True):
+                assert scores == pytest.approx(reference.scores(variant, choice), abs=NEAR)
+
+
+def test_a_beginning_is_run_once_for_all_batches_of_a_suite(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the second batch only what stands behind the beginning goes through the model."""
+    lengths: list[int] = []
+    forward = student._model.forward
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        lengths.append(kwargs["input_ids"].shape[1])
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(student._model, "forward", counted)
+    beginning = prompt_of("of a peer the session " * 12)
+    choices = [Choice(beginning + prompt_of(word), ("Yes", "No")) for word in ("one", "two", "six")]
+    student.option_scores(choices[:2], "counted")
+    student.option_scores(choices[1:], "counted")
+    prefix, first, second = lengths
+    assert prefix > 40
+    assert max(first, second) < 40
+
+
+def test_prompts_that_are_all_the_same_are_scored(student: Student, reference: Reference) -> None:
+    """A whole prompt cannot be a beginning: its last token has to be run for what comes after it."""
+    prompt = prompt_of("the session of a peer " * 12)
+    choices = [Choice(prompt, ("Yes", "No")), Choice(prompt, ("one", "two"))]
+    with student.variant("tuned"):
+        found = student.option_scores(choices, "same")
+    for choice, scores in zip(choices, found, strict=True):
+        assert scores == pytest.approx(reference.scores("tuned", choice), abs=NEAR)
+
+
+# Several adapters, several samples
+
+
+def test_two_adapters_of_one_base_answer_each_as_itself(
+    config: ModelConfig, adapter: Path, chat: Chat, reference: Reference, tiny_llama: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(7)
+    lora = LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    get_peft_model(plain_model(tiny_llama), lora).save_pretrained(tmp_path)
+    both_loaded = Student(config, {"base": None, "tuned": adapter, "second": tmp_path}, chat)
+    alone = Student(config, {"second": tmp_path}, chat)
+    for name in ("second", "tuned", "base", "second"):
+        with both_loaded.variant(name):
+            [scores] = both_loaded.option_scores([CHOICES[0]])
+        wanted = alone.option_scores([CHOICES[0]])[0] if name == "second" else reference.scores(name, CHOICES[0])
+        assert scores == pytest.approx(wanted, abs=NEAR), name
+
+
+def test_a_model_without_any_adapter_is_the_plain_model(config: ModelConfig, chat: Chat, reference: Reference) -> None:
+    plain = Student(config, {"base": None}, chat)
+    plain.check_adapters(PROMPTS[0])
+    with plain.variant("base"):
+        assert plain.option_scores([CHOICES[0]])[0] == pytest.approx(reference.scores("base", CHOICES[0]), abs=NEAR)
+
+
+def test_samples_follow_from_their_seeds(student: Student) -> None:
+    drawn = [questions(PROMPTS[:1], 12, temperature=1.0, seed=seed)[0] for seed in (1, 2, 1)]
+    first, second, again = student.answer(drawn)
+    assert first == again
+    assert first != second

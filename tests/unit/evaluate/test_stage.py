@@ -1,8 +1,5 @@
 """The stage with a student that answers at once: what is asked, what is asked again, and what is said of it."""
 
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,126 +7,15 @@ import pytest
 
 from conftest import write_jsonl
 from domain_on_disk import CHOICES, DomainOnDisk
+from evaluation import CLOZE, OPEN, Bench, FakeStudent
 from seedtune import runs
 from seedtune.config import load_config
 from seedtune.domains import load_domain
-from seedtune.errors import DataError, EvaluationError
-from seedtune.evaluate import inference
+from seedtune.errors import DataError, EvaluationError, SeedtuneError
 from seedtune.evaluate.answers import append_lines
 from seedtune.evaluate.stage import run_evaluate
-from seedtune.records import Message, Task
 
-Line = dict[str, Any]
-
-CLOZE = {"question": "Rye bread is raised with ____.", "answers": ["sourdough"], "topic": "basics", "citation": "p. 3"}
-OPEN = {
-    "question": "Why is dough left to rest?",
-    "key_points": ["Gluten relaxes during the rest.", "Flour takes up the water."],
-    "answer": "During the rest the gluten relaxes. The flour takes up the water.",
-    "topic": "basics",
-    "citation": "p. 4",
-}
-
-
-class FakeChat:
-    """Renders turns so that a test can read them."""
-
-    template_digest = "template"
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def prompt(self, turns: Sequence[Message]) -> str:
-        return "\n---\n".join(f"{turn.role}: {turn.content}" for turn in turns)
-
-
-class FakeStudent:
-    """The base answers nothing and likes first options; the tuned one is told what to answer. Counts what is asked."""
-
-    asked: list[tuple[str, str]]
-    breaks_after: int | None
-    says: dict[str, str]
-
-    def __init__(self, *_: object) -> None:
-        self.name = "tuned"
-
-    def check_adapter(self, prompt: str) -> None:
-        pass
-
-    @contextmanager
-    def variant(self, name: str) -> Iterator[None]:
-        self.name = name
-        yield
-
-    def option_scores(self, choices: Sequence[inference.Choice]) -> list[list[float]]:
-        self._count([choice.prompt for choice in choices])
-        return [[-1.0 * place for place, _ in enumerate(choice.options)] for choice in choices]
-
-    def answer(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-        self._count(prompts)
-        if self.name == "base":
-            return ["" for _ in prompts]
-        return [next((text for part, text in self.says.items() if part in prompt), "True") for prompt in prompts]
-
-    def _count(self, prompts: Sequence[str]) -> None:
-        if self.breaks_after is not None and len(FakeStudent.asked) >= self.breaks_after:
-            raise KeyboardInterrupt
-        FakeStudent.asked += [(self.name, prompt) for prompt in prompts]
-
-
-class Bench:
-    """A run of the template domain with the suites of all types, trained as if."""
-
-    def __init__(self, folder: Path) -> None:
-        self.domain = DomainOnDisk(folder / "baking")
-        write_jsonl(self.domain.folder / "evaluation/cloze.jsonl", [CLOZE])
-        write_jsonl(self.domain.folder / "evaluation/open.jsonl", [OPEN])
-        suites = {
-            **{name: {"type": name, **self.files(name)} for name in ("multiple_choice", "true_false")},
-            **{name: {"type": name, "items": f"evaluation/{name}.jsonl"} for name in ("cloze", "open")},
-        }
-        self.domain.describe(suites=suites, showcase=["What is a crumb?"])
-        self.run = folder / "runs" / "run"
-        self.rows: list[Line] = []
-        self.weights = b"adapter"
-
-    @staticmethod
-    def files(name: str) -> dict[str, str]:
-        return {split: f"evaluation/{split}/{name}.jsonl" for split in ("test", "dev")}
-
-    def learns(self, instruction: str, output: str = "An answer.") -> None:
-        """One more training row."""
-        self.rows.append({"instruction": instruction, "input": "", "output": output, "pack": "knowledge"})
-
-    def evaluate(self, *overrides: str) -> Line:
-        """Run the stage; the report."""
-        config = load_config(None, [f"runs_dir={self.run.parent}", *overrides])
-        with runs.open_run(config) as run:
-            adapter = run.folder("train") / "adapter"
-            adapter.mkdir(exist_ok=True)
-            write_jsonl(run.path / "generate" / "instructions.jsonl", self.rows)
-            ids = [Task.model_validate({k: v for k, v in row.items() if k != "pack"}).id for row in self.rows]
-            write_jsonl(run.path / "train" / "rows.jsonl", [{"id": key, "split": "train"} for key in ids])
-            (adapter / "adapter_model.safetensors").write_bytes(self.weights)
-            (adapter / "adapter_config.json").write_text("{}")
-            with run.working("train", "any") as done:
-                done([adapter / "adapter_model.safetensors", adapter / "adapter_config.json"], {})
-            run_evaluate(run, load_domain(str(self.domain.folder)))
-        return json.loads((self.run / "evaluate" / "report.json").read_text())
-
-    def lines(self, name: str, folder: str = "evaluate") -> list[Line]:
-        return [json.loads(line) for line in (self.run / folder / name).read_text().splitlines()]
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(inference, "Student", FakeStudent)
-    monkeypatch.setattr(inference, "Chat", FakeChat)
-    monkeypatch.setattr(inference, "base_digest", lambda config: config.name)
-    monkeypatch.setattr(FakeStudent, "asked", [], raising=False)
-    monkeypatch.setattr(FakeStudent, "breaks_after", None, raising=False)
-    monkeypatch.setattr(FakeStudent, "says", {}, raising=False)
-    return Bench(tmp_path)
+TRUTHS = "evaluate.suites=[true_false]"
 
 
 # What is asked
@@ -160,7 +46,7 @@ def test_a_split_that_no_selected_suite_has_is_refused(bench: Bench) -> None:
 
 
 def test_a_method_that_no_selected_suite_has_is_refused(bench: Bench) -> None:
-    with pytest.raises(EvaluationError, match="cloze and open need generate"):
+    with pytest.raises(EvaluationError, match="need generate"):
         bench.evaluate("evaluate.methods=[loglikelihood]", "evaluate.suites=[cloze]")
 
 
@@ -265,11 +151,6 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         append_lines(tmp_path / "missing" / "records.jsonl", [{}])
 
 
-def test_a_whole_model_in_the_place_of_the_adapter_is_refused(bench: Bench) -> None:
-    with pytest.raises(EvaluationError, match=r"only adapters \(train\.method: lora\) are evaluated"):
-        bench.evaluate("train.method=full")
-
-
 # Which adapter
 
 
@@ -286,7 +167,7 @@ def test_an_adapter_that_training_did_not_write_is_refused(bench: Bench, name: s
     path.write_bytes(b"swapped")
     with (
         runs.open_run(load_config(None, [f"runs_dir={bench.run.parent}"])) as run,
-        pytest.raises(EvaluationError, match="not the adapter that 'seedtune train' wrote"),
+        pytest.raises(EvaluationError, match="not what 'seedtune train' wrote"),
     ):
         run_evaluate(run, load_domain(str(bench.domain.folder)))
 
@@ -304,8 +185,8 @@ def test_written_answers_have_strict_and_lenient_rates_and_those_not_parsed(benc
 def test_an_open_answer_has_its_coverage(bench: Bench) -> None:
     FakeStudent.says = {"left to rest": OPEN["answer"]}
     entry = bench.evaluate()["suites"]["open/generate"]
-    assert (entry["base"]["coverage"]["value"], entry["tuned"]["coverage"]["value"]) == (0, 1)
-    assert entry["coverage_gain"]["value"] == 1
+    assert (entry["base"]["partial"]["value"], entry["tuned"]["partial"]["value"]) == (0, 1)
+    assert entry["partial_gain"]["value"] == 1
 
 
 def test_likelihoods_are_read_raw_and_normalised_by_length(bench: Bench) -> None:
@@ -378,3 +259,158 @@ def test_each_evaluation_on_test_is_a_look_and_the_report_counts_them(bench: Ben
 def test_dev_can_be_looked_at_as_often_as_one_likes(bench: Bench) -> None:
     assert "looks" not in bench.evaluate("evaluate.split=dev", "evaluate.suites=[true_false]")
     assert bench.evaluate()["looks"]["total"] == 1
+
+
+# Items of one's own
+
+
+MINE = {"statement": "A loaf cools faster when it is cut.", "answer": True, "topic": "basics", "citation": "p. 9"}
+
+
+def test_own_items_are_a_suite_named_after_their_file_and_told_by_their_content(bench: Bench, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "mine.jsonl", [MINE])
+    report = bench.evaluate("evaluate.suites=[]", f"evaluate.items=[{tmp_path / 'mine.jsonl'}]")
+    assert set(report["suites"]) == {"mine/loglikelihood", "mine/generate"}
+    assert {entry["type"] for entry in report["suites"].values()} == {"true_false"}
+    assert report["suites"]["mine/generate"]["part"] == "own"
+
+
+def test_own_items_that_were_trained_on_are_contaminated(bench: Bench, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "mine.jsonl", [MINE])
+    bench.learns(MINE["statement"])
+    report = bench.evaluate("evaluate.suites=[]", f"evaluate.items=[{tmp_path / 'mine.jsonl'}]")
+    assert [found["suite"] for found in report["contamination"]["items"]] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({**MINE, "answer": "perhaps"}, r"mine\.jsonl:1: answer"),
+        ({"question": "Why?"}, "does not tell what the items are"),
+        ({"question": "What?", "options": ["a", "b"], "answer": "c"}, r"mine\.jsonl:1: .*'c' is not among"),
+    ],
+)
+def test_unsound_own_items_are_named_with_file_and_line(bench: Bench, tmp_path: Path, line: Any, said: str) -> None:
+    write_jsonl(tmp_path / "mine.jsonl", [line])
+    with pytest.raises(SeedtuneError, match=said):
+        bench.evaluate(f"evaluate.items=[{tmp_path / 'mine.jsonl'}]")
+    assert FakeStudent.asked == []
+
+
+def test_an_own_item_that_repeats_one_of_the_domains_is_refused(bench: Bench, tmp_path: Path) -> None:
+    [first] = bench.domain.read(CHOICES)[-1:]
+    write_jsonl(tmp_path / "mine.jsonl", [first])
+    with pytest.raises(EvaluationError, match=r"mine\.jsonl:1: .*nearly the same"):
+        bench.evaluate(f"evaluate.items=[{tmp_path / 'mine.jsonl'}]")
+
+
+def test_what_the_lint_says_of_a_file_as_a_whole_is_a_warning(
+    bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    longest = {"topic": "basics", "citation": "p. 9", "answer": "the option that is longest by far"}
+    subjects = ("oven", "peel", "salt", "malt", "lame", "wheat", "crust", "steam", "yeast", "stone")
+    lines = [
+        {**longest, "question": f"{word} {word}s {word}ing?", "options": ["one", f"two {word}", longest["answer"]]}
+        for word in subjects
+    ]
+    write_jsonl(tmp_path / "mine.jsonl", lines)
+    bench.evaluate("evaluate.suites=[]", f"evaluate.items=[{tmp_path / 'mine.jsonl'}]")
+    assert "longest in 100% of the items" in caplog.text
+
+
+# What was forgotten
+
+
+def test_a_general_domain_is_asked_beside_and_tested_for_no_worse(bench: Bench, tmp_path: Path) -> None:
+    other = DomainOnDisk(tmp_path / "general")
+    other.describe(name="general")
+    report = bench.evaluate(TRUTHS, f"evaluate.general={other.folder}", "evaluate.margin=0.2")
+    asked = {name for name, entry in report["suites"].items() if entry["part"] == "general"}
+    assert {name.partition(":")[0] for name in asked} == {"general"}
+    found = report["forgetting"]
+    assert found["margin"] == 0.2
+    assert found["n"] == sum(entry["n"] for entry in found["suites"].values())
+    assert report["suites"]["true_false/loglikelihood"]["mcnemar"]["adjusted"] is None
+    assert "## What was forgotten" in (bench.run / "evaluate" / "report.md").read_text()
+    assert not any("forgot" in said for said in report["caveats"])
+
+
+def test_a_report_without_a_general_domain_says_that_forgetting_was_not_measured(bench: Bench) -> None:
+    assert any("evaluate.general=general" in said for said in bench.evaluate(TRUTHS)["caveats"])
+
+
+# Programs
+
+
+PROGRAMS = """
+from seedtune.sandbox import Program, run_code
+
+def run_program(source, data, limits):
+    return run_code(Program(source, data.files, [], {}, data.arguments), limits)
+
+def misuse(stderr):
+    return ""
+"""
+CODE = {
+    "question": "The file dough.txt holds numbers, one a line. Print their sum as a JSON object with the field `sum`.",
+    "family": "sums",
+    "topic": "basics",
+    "citation": "p. 5",
+    "reference": "import json\nprint(json.dumps({'sum': sum(map(int, open('dough.txt')))}))",
+    "cases": [
+        {"files": ["data/few.txt"], "names": ["dough.txt"], "expected": [{"sum": 3}]},
+        {"files": ["data/more.txt"], "names": ["dough.txt"], "expected": [{"sum": 10}], "held_out": True},
+    ],
+}
+
+
+@pytest.fixture
+def code(bench: Bench) -> Bench:
+    """The bench with one code item and the data it is run on."""
+    write_jsonl(bench.domain.folder / "evaluation/code.jsonl", [CODE])
+    (bench.domain.folder / "programs.py").write_text(PROGRAMS)
+    (bench.domain.folder / "data").mkdir()
+    (bench.domain.folder / "data/few.txt").write_text("1\n2\n")
+    (bench.domain.folder / "data/more.txt").write_text("3\n7\n")
+    bench.domain.describe(suites={"code": {"type": "code", "items": "evaluation/code.jsonl"}})
+    return bench
+
+
+def test_programs_are_run_and_what_became_of_them_is_counted(code: Bench) -> None:
+    FakeStudent.says = {"dough.txt": f"```python\n{CODE['reference']}\n```"}
+    entry = code.evaluate()["suites"]["code/generate"]
+    assert (entry["base"]["classes"]["no_code"], entry["tuned"]["classes"]["pass"]) == (1, 1)
+    assert (entry["base"]["correct"], entry["tuned"]["correct"]) == (0, 1)
+    assert (entry["tuned"]["partial"]["value"], entry["tuned"]["pass_at"]["1"]["value"]) == (1, 1)
+    [line] = code.lines("items.jsonl")
+    assert [case["held_out"] for case in line["tuned"]["code"]["cases"]] == [False, True]
+    assert '{"sum": 3}' in line["tuned"]["code"]["cases"][0]["stdout"]
+    page = (code.run / "evaluate" / "report.md").read_text()
+    assert "| pass | 0 | 1 |" in page
+    assert "| pass@1 | 0.0%" in page
+
+
+def test_a_program_with_the_shown_answer_in_it_does_not_pass(code: Bench) -> None:
+    FakeStudent.says = {"dough.txt": "```python\nprint('{\"sum\": 3}')\n```"}
+    entry = code.evaluate()["suites"]["code/generate"]
+    assert (entry["tuned"]["classes"]["wrong_value"], entry["tuned"]["partial"]["value"]) == (1, 0)
+
+
+def test_several_programs_for_each_item_give_pass_at_k(code: Bench) -> None:
+    """Of three samples the first is wrong: the one test looks at the first, pass@k at all."""
+    said = ["no", f"```python\n{CODE['reference']}\n```", "no"]
+    FakeStudent.says = {}
+
+    def answer(student: FakeStudent, questions: Any, family: str) -> list[str]:
+        return [said[question.sample] if student.name == "tuned" else "" for _, question in questions]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeStudent, "answer", answer)
+        code.domain.describe(showcase=[])
+        entry = code.evaluate("evaluate.samples=3")["suites"]["code/generate"]
+    assert entry["tuned"]["correct"] == 0
+    assert entry["tuned"]["classes"] | {"pass": 1, "no_code": 2} == entry["tuned"]["classes"]
+    rates = {k: estimate["value"] for k, estimate in entry["tuned"]["pass_at"].items()}
+    assert rates == {"1": pytest.approx(1 / 3, abs=1e-4), "3": 1}
+    assert entry["pass_gain"]["value"] == pytest.approx(1 / 3, abs=1e-4)
+    assert len({line["key"] for line in code.lines("records.jsonl")}) == 6

@@ -18,6 +18,7 @@ from seedtune.evaluate.statistics import (
     bootstrap_mean,
     gain,
     holm,
+    items_to_rule_out,
     mcnemar,
     no_worse,
     no_worse_verdict,
@@ -412,3 +413,26 @@ def test_kappa_at_its_ends() -> None:
     assert agreement("aabb", "abab").kappa == 0
     assert agreement("aa", "aa") == (2, 1.0, None)
     assert agreement("", "") == (0, 0.0, None)
+
+
+def test_the_items_that_no_worse_needs_follow_from_how_often_the_models_differ() -> None:
+    """With a share d that differs, about d * ((1.960 + 0.842) / margin)**2; Tango's test asks for a little more."""
+    for only_base, only_tuned in ((10, 10), (30, 10), (40, 40)):
+        differing = (only_base + only_tuned) / 200
+        needed = items_to_rule_out(PairedTest(only_base, only_tuned, 1.0), 200, 0.05)
+        assert 1 <= needed / (differing * (2.8016 / 0.05) ** 2) < 1.25
+    assert items_to_rule_out(PairedTest(0, 0, 1.0), 20, 0.05) > 100
+
+
+def test_so_many_items_with_the_same_share_are_enough_and_the_power_is_what_was_asked_for() -> None:
+    """Drawn anew: models that are equally good and differ on a tenth of the items pass in about 80% of trials."""
+    needed = items_to_rule_out(PairedTest(10, 10, 1.0), 200, 0.05)
+    draws = np.random.default_rng(3).multinomial(needed, [0.05, 0.05, 0.9], size=400)
+    shown = [no_worse(PairedTest(int(lost), int(won), 1.0), needed, 0.05).shown for lost, won, _ in draws]
+    assert 0.72 < sum(shown) / len(shown) < 0.88
+
+
+def test_a_verdict_says_how_many_items_would_be_needed_only_where_nothing_is_shown() -> None:
+    unclear = no_worse(PairedTest(5, 5, 1.0), 50, 0.05)
+    assert no_worse_verdict(unclear, 630).endswith(": for models that are equally good this test would need 630 items.")
+    assert "need" not in no_worse_verdict(no_worse(PairedTest(0, 0, 1.0), 500, 0.05), 10)

@@ -164,9 +164,12 @@ def write_evaluated(run: Run, text: str) -> None:
     """The files of an evaluate stage whose every text of a model is ``text``."""
     folder = run.folder("evaluate")
     share = {"correct": 5, "accuracy": 0.5, "interval": [0.2, 0.8]}
-    base = {"n": 10, **share, "unparsed": 1, "also": {"strict": {**share, "accuracy": 0.4}}}
+    base = {"n": 10, **share, "unparsed": 1, "errors": 0, "also": {"strict": {**share, "accuracy": 0.4}}}
     suite = {
         "n": 10,
+        "type": "true_false",
+        "parts": None,
+        "rivals": {},
         "chance": 0.25,
         "base": base,
         "tuned": {**base, "correct": 9, "accuracy": 0.9},
@@ -175,14 +178,16 @@ def write_evaluated(run: Run, text: str) -> None:
     }
     report = {"domain": "bgp", "base": "x", "adapter_sha256": "0", "seed": 0, "split": "test", "caveats": ["Mind."]}
     report["suites"] = {"true_false/generate": suite}
+    report["forgetting"] = None
     (folder / "report.json").write_text(json.dumps(report))
-    write_jsonl(folder / "showcase.jsonl", [{"question": text, "base": text, "tuned": text}])
+    write_jsonl(folder / "showcase.jsonl", [{"question": text, "base": text, "tuned": text, "rivals": {}}])
     write_jsonl(folder / "items.jsonl", [item_line(text, True), item_line(text, False, suite="open", topic="crumb")])
 
 
 def item_line(text: str, correct: bool, **changes: Any) -> dict[str, Any]:
     """An item that base and tuned model answered, the tuned one right or wrong, the base always wrong."""
     answered = {"correct": False, "parsed": True, "extracted": text, "why": text, "text": text, "likelihoods": {}}
+    answered["error"] = ""
     item = {"suite": "true_false", "method": "generate", "topic": "", "level": 1, "citation": text, "question": text}
     return {
         **item,
@@ -191,6 +196,7 @@ def item_line(text: str, correct: bool, **changes: Any) -> dict[str, Any]:
         "contaminated": False,
         "base": answered,
         "tuned": {**answered, "correct": correct},
+        "rivals": {},
         **changes,
     }
 
@@ -199,6 +205,11 @@ def evaluated(run: Run) -> None:
     """An evaluate stage that ended."""
     write_evaluated(run, "words")
     finish(run, "evaluate", {})
+
+
+def spaced(page: Page) -> str:
+    """The page's text with a blank between all its parts."""
+    return " ".join(" ".join(page.words).split())
 
 
 def page_of(run: Run) -> Page:
@@ -336,7 +347,7 @@ def test_training_whose_loss_left_the_numbers_has_a_page(run: Run) -> None:
 def test_an_evaluated_run_shows_both_models(run: Run) -> None:
     evaluated(run)
     text = page_of(run).text
-    assert "base5 of 1050.0%20.0% to 80.0%40.0%1" in text.replace(" ", "").replace("of", " of ").replace("to", " to ")
+    assert "base5 of 1050.0%20.0% to 80.0%40.0%10" in text.replace(" ", "").replace("of", " of ").replace("to", " to ")
     assert "No difference shown." in text
 
 
@@ -344,10 +355,90 @@ def test_items_can_be_filtered_by_what_they_have_and_by_who_is_right(run: Run) -
     evaluated(run)
     html = write_report(run).read_text(encoding="utf-8")
     for number, words in enumerate(("they differ", "only tuned right", "only base right", "both right", "both wrong")):
-        assert f'id="verdict-{number}"> {words}</label>' in html
-    assert 'class="item verdict-1 suite-0 topic-0 level-0 verdict-0"' in html
-    assert 'class="item verdict-4 suite-1 topic-1 level-0"' in html
-    assert ".browser:has(#topic-1:checked) .item:not(.topic-1) { display: none; }" in html
+        assert f'id="f0-{number}"> {words}</label>' in html
+    assert 'class="item f0-1 f0-0 f1-0 f2-0 f3-0"' in html
+    assert 'class="item f0-4 f1-1 f2-1 f3-0"' in html
+    assert ".browser:has(#f2-1:checked) .item:not(.f2-1) { display: none; }" in html
+
+
+def change_report(run: Run, **values: Any) -> None:
+    path = run.path / "evaluate" / "report.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def change_suite(run: Run, **values: Any) -> dict[str, Any]:
+    """Set keys of the one suite; gives what the base had."""
+    path = run.path / "evaluate" / "report.json"
+    report = json.loads(path.read_text())
+    report["suites"]["true_false/generate"] |= values
+    path.write_text(json.dumps(report))
+    return report["suites"]["true_false/generate"]["base"]
+
+
+def test_rivals_stand_beside_the_others_and_can_be_filtered_by(run: Run) -> None:
+    evaluated(run)
+    base = change_suite(run)
+    said = {**base, "correct": 7, "errors": 2, "against": "base", "verdict": "Better by 20.0 points."}
+    change_suite(run, rivals={"<gpt>": said})
+    line = item_line("words", True)
+    right, lost = ({"<gpt>": {**line["tuned"], "error": error}} for error in ("", "gone"))
+    write_jsonl(run.path / "evaluate" / "items.jsonl", [{**line, "rivals": right}, {**line, "rivals": lost}])
+    page = page_of(run)
+    assert "<gpt> against base: Better by 20.0 points." in page.text
+    assert "<gpt>: no answer" in page.text
+    html = (run.path / "report.html").read_text()
+    assert "<legend>&lt;gpt&gt;</legend>" in html
+    assert 'id="f4-1"> error</label>' in html
+
+
+def test_programs_are_shown_with_lint_and_output_and_can_be_filtered_by_what_became_of_them(run: Run) -> None:
+    evaluated(run)
+    base = change_suite(run)
+    classes = {"classes": {"pass": 0, "wrong_value": 10}, "partial": {"value": 0.5, "interval": [0.2, 0.8]}}
+    result = {**base, **classes, "pass_at": {"1": {"value": 0.25, "interval": [0.1, 0.5]}}}
+    change_suite(run, type="code", parts="fields", base=result, tuned=result)
+    case = {"verdict": "wrong_value", "why": "line 1 differs", "held_out": True, "stdout": '{"n": 3}', "stderr": "hm"}
+    code = {"verdict": "wrong_value", "samples": ["wrong_value", "crash"], "lint": ["warning: line 2"], "cases": [case]}
+    line = item_line("words", False)
+    line = {**line, **{kind: {**line[kind], "code": code} for kind in ("base", "tuned")}}
+    write_jsonl(run.path / "evaluate" / "items.jsonl", [line])
+    page = page_of(run)
+    assert "case 1, held out: wrong value, line 1 differs" in page.text
+    assert "all samples: wrong_value, crash" in page.text
+    for block in ('{"n": 3}', "hm", "warning: line 2"):
+        assert page.blocks.count(block) == 2
+    assert "25.0% (10.0% to 50.0%)" in page.text
+    assert "program of tuned" in page.text
+
+
+def test_computed_answers_stand_beside_their_chance(run: Run) -> None:
+    evaluated(run)
+    share = {"correct": 5, "accuracy": 0.5, "interval": [0.2, 0.8]}
+    part = {"n": 10, "chance": 0.125, "base": share, "tuned": share}
+    change_suite(run, type="exact", families={"origin of a path": part}, levels={"1": part})
+    assert "origin of a path 10 12.5% 50.0% 50.0%" in spaced(page_of(run))
+
+
+def test_what_was_forgotten_is_said_before_the_suites(run: Run) -> None:
+    evaluated(run)
+    share = {"correct": 5, "accuracy": 0.5, "interval": [0.2, 0.8]}
+    entry = {"n": 10, "base": share, "tuned": share, "gain": {"value": 0.0, "interval": [-0.1, 0.1]}}
+    change_report(run, forgetting={"margin": 0.05, "verdict": "No worse.", "suites": {"general:sums": entry}, **entry})
+    text = page_of(run).text
+    assert text.index("No worse. The loss that would be accepted, 5 points") < text.index("No difference shown.")
+
+
+def test_an_evaluation_without_a_tuned_model_has_a_page(run: Run) -> None:
+    evaluated(run)
+    path = run.path / "evaluate" / "report.json"
+    report = json.loads(path.read_text())
+    for key in ("tuned", "verdict", "mcnemar"):
+        del report["suites"]["true_false/generate"][key]
+    path.write_text(json.dumps(report))
+    line = item_line("words", True)
+    del line["tuned"]
+    write_jsonl(run.path / "evaluate" / "items.jsonl", [line])
+    assert "base wrong: words" in page_of(run).text
 
 
 def test_the_likelihoods_of_options_are_shown(run: Run) -> None:
