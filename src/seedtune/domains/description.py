@@ -26,7 +26,7 @@ class PackFiles(_Part):
     reviews: str | None = None
     """JSON Lines with what came of the review of each seed task."""
     programs: bool = False
-    """Answers hold programs, which the domain's ``programs.py`` can run; generated ones are run before they are kept."""
+    """Answers hold programs, which the domain's ``programs.py`` runs; generated ones before they are kept."""
 
 
 class SuiteFiles(_Part):

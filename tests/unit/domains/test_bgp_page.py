@@ -24,6 +24,7 @@ TITLES = {
     "cloze": "cloze",
     "open": "open, with key points",
     "record_reading": "[record reading](record-reading.md), computed",
+    "code": "[programs](code-evaluation.md), executed",
 }
 
 
