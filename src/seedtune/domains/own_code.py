@@ -16,8 +16,8 @@ from typing import Any
 from seedtune.errors import DomainError
 
 
-def own_function(folder: Path, file: str, name: str) -> Callable[..., Any] | None:
-    """A function of a domain's own code; None where the domain has no such file.
+def own_function(folder: Path, file: str, name: str, is_optional: bool = False) -> Callable[..., Any] | None:
+    """A function of a domain's own code; None where the domain has no such file, or no such optional function.
 
     Raises:
         DomainError: the file cannot be loaded, or has no such function.
@@ -27,6 +27,8 @@ def own_function(folder: Path, file: str, name: str) -> Callable[..., Any] | Non
         return None
     module = _load(path)
     function = getattr(module, name, None)
+    if function is None and is_optional:
+        return None
     if not callable(function):
         raise DomainError(f"{path}: has no function {name}; see docs/domains.md for what it is called with")
     return function

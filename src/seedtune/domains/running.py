@@ -7,6 +7,9 @@ A domain whose answers are programs brings ``programs.py``:
 | ``run_program(source, data, limits)`` | the :class:`~seedtune.sandbox.ExecutionResult` of one run |
 | ``misuse(stderr)`` | how the domain's library was misused, in words; empty where that did not end the program |
 | ``trials(source, folder)`` | at least two :class:`Data` that a program can be tried on; files are made in ``folder`` |
+| ``wrong_value(instruction, source, data, outputs)`` | what should have been printed; empty for what was |
+
+The last two are for verified programs in ``generate``, and the last one is optional.
 """
 
 import os

@@ -12,8 +12,11 @@ from seedtune.domains.bgp.sandboxed.pybgpstream._archive import LINKED_VARIABLE
 from seedtune.domains.bgp.sandboxed.pybgpstream._interfaces import ARCHIVE_VARIABLE
 from seedtune.domains.bgp.sandboxed.pybgpstream._replay import ENVIRONMENT_VARIABLE
 from seedtune.domains.bgp.trials import make_trials
+from seedtune.domains.bgp.trials.values import wrong_value
 from seedtune.domains.running import Data
 from seedtune.sandbox import ExecutionResult, Limits, Program, run_code
+
+__all__ = ["misuse", "run_program", "trials", "wrong_value"]
 
 _FRAME = re.compile(r'^\s*File "([^"]*)", line \d+', re.MULTILINE)
 _LIBRARY = re.compile(r"\bpybgpstream\b|\bBGP(?:Stream|Record|Elem)\b")

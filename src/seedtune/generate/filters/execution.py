@@ -2,11 +2,12 @@
 
 A program is checked by the domain's lint, then run in the sandbox on two sets of trial data of the domain's making, and
 on the first one once more. It stays if it runs within its limits, prints something, the same on the same data and
-something else on other data. Several programs of one answer must all do so. What is a fragment to the domain (no data
-to try it on) is checked by the lint alone.
+something else on other data; and if what it prints is the value that was asked for, where the domain can tell. Several
+programs of one answer must all do so. What is a fragment to the domain (no data to try it on) is checked by the lint
+alone.
 
 A verdict follows from the program: nothing in it depends on the machine but the time limit, which is generous, counts
-CPU time, and is given twice. Not covered: whether what is printed is right.
+CPU time, and is given twice. Not covered: whether what is printed is right where the domain cannot tell.
 """
 
 import re
@@ -32,6 +33,9 @@ _KEPT = 2000
 _SHOWN = 80
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 """Of an object: another one in every run."""
+
+
+WrongValue = Callable[[str, str, tuple[Data, ...], list[str]], str]
 
 
 class Trial(NamedTuple):
@@ -74,6 +78,7 @@ class ProgramTrials:
         self._check: Callable[[str], Iterable[ProgramFault]] | None = own_function(
             self._folder, "checks.py", "check_program"
         )
+        self._wrong_value: WrongValue | None = own_function(self._folder, PROGRAMS, "wrong_value", is_optional=True)
 
     @property
     def digest(self) -> str:
@@ -113,7 +118,7 @@ class ProgramTrials:
         """Begin with a candidate's programs, or find what was begun."""
         known = self._known.get(candidate.id)
         if known is None:
-            known = self._known[candidate.id] = self._pool.submit(self._try, candidate.output)
+            known = self._known[candidate.id] = self._pool.submit(self._try, candidate)
             known.add_done_callback(lambda _: self._heard())
         return known
 
@@ -133,10 +138,10 @@ class ProgramTrials:
         """Begin nothing more, and remove the trial data."""
         self._open.close()
 
-    def _try(self, output: str) -> Trial:
+    def _try(self, candidate: Candidate) -> Trial:
         printed: list[str] = []
         is_tried = False
-        for source in programs_of(output):
+        for source in programs_of(candidate.output):
             fault = self._lint_fault(source)
             if fault:
                 return Trial(Rejection("program_lint", fault))
@@ -146,7 +151,7 @@ class ProgramTrials:
                     return Trial(Rejection("program_lint", data))
                 if data:
                     is_tried = True
-                    trial = self._run(source, data)
+                    trial = self._run(candidate.instruction, source, data)
                     if trial.fault:
                         return trial
                     printed.append(trial.printed)
@@ -172,7 +177,7 @@ class ProgramTrials:
         except Exception as problem:  # foreign code
             return f"{PROGRAMS}: trials failed: {_steady(f'{type(problem).__name__}: {problem}')}"
 
-    def _run(self, source: str, data: tuple[Data, ...]) -> Trial:
+    def _run(self, instruction: str, source: str, data: tuple[Data, ...]) -> Trial:
         runs: list[ExecutionResult] = []
         for each in data:
             result = self._runner.run(source, each, self._limits)
@@ -188,6 +193,8 @@ class ProgramTrials:
         again = self._runner.run(source, data[0], self._limits, again=True)
         if again.stdout != outputs[0]:
             return Trial(Rejection("program_unstable", "prints something else on the same data"))
+        if self._wrong_value and (wrong := self._wrong_value(instruction, source, data, outputs)):
+            return Trial(Rejection("program_wrong_value", wrong))
         return Trial(printed=next(output for output in outputs if output.strip())[:_KEPT])
 
 

@@ -38,6 +38,7 @@ REASONS = (
     "program_silent",
     "program_same_output",
     "program_unstable",
+    "program_wrong_value",
     "no_instance",
     "judged_low",
     "judge_unreadable",

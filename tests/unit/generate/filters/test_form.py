@@ -101,7 +101,7 @@ BY_OTHERS = {
     "write_program",
     *("no_quote", "quote_not_found", "similar", "minhash", "embedding", "contaminated"),
     *("program_lint", "program_missing", "program_crash", "program_timeout"),
-    *("program_silent", "program_same_output", "program_unstable"),
+    *("program_silent", "program_same_output", "program_unstable", "program_wrong_value"),
     *("no_instance", "judged_low", "judge_unreadable"),
 }
 
