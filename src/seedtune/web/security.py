@@ -1,14 +1,12 @@
 """Who may talk to the studio: every request passes :class:`Guard` before anything else sees it.
 
-| attack | answer |
-| --- | --- |
-| another machine | bound to loopback; elsewhere only with a token |
-| a page whose name was rebound to 127.0.0.1 (DNS rebinding) | ``Host`` must be a loopback name; with a token also an IP \
-address or the name that was bound: rebinding needs a name of its own |
-| a page of another site that sends requests | ``Origin`` and ``Sec-Fetch-Site`` must be the studio's own, and a \
-change needs this process's CSRF token in a header, which no other site can read or send |
-| markup in a model's text | never rendered as HTML, and the Content-Security-Policy allows no inline script, no \
-foreign image, frame, font or connection |
+- From another machine: it is bound to loopback, and elsewhere it asks for a token.
+- A page whose name was rebound to 127.0.0.1 (DNS rebinding): ``Host`` must be a loopback name; with a token also an IP
+  address or the name that was bound, as rebinding needs a name of its own.
+- A page of another site: ``Origin`` and ``Sec-Fetch-Site`` must be the studio's own, and a change needs this process's
+  CSRF token in a header, which no other site can read or send.
+- Markup in a model's text: it is never rendered as HTML, and the Content-Security-Policy allows no inline script, no
+  foreign image, frame, font or connection.
 """
 
 import hmac
@@ -91,7 +89,9 @@ class Access:
             name = before if colon and port.isdigit() else name
         if name in _LOOPBACK:
             return True
-        return self.token is not None and (_is_address(name) or name in {self.host.lower(), socket.gethostname()})
+        return self.token is not None and (
+            _is_address(name) or name in {self.host.lower(), socket.gethostname().lower()}
+        )
 
     def admits(self, request: Request) -> bool:
         """Whether the request shows the token, or the cookie that was given for it."""
@@ -122,7 +122,9 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
+                # What is the same for everybody may be kept, and is asked for again by its hash.
+                static = scope["path"].startswith("/static/")
+                headers.setdefault("Cache-Control", "no-cache" if static else "no-store")
             await send(message)
 
         answer = self._answer(Request(scope))
@@ -149,8 +151,10 @@ class Guard:
 
     def _let_in(self, request: Request, shown: str) -> Response:
         """Take the token out of the address, where it would stay in the browser's history."""
+        rest = request.url.remove_query_params("token").query
         # A path that begins with two slashes would be another site's.
-        response = RedirectResponse("/" + request.url.path.lstrip("/\\"), status_code=303)
+        path = "/" + request.url.path.lstrip("/\\")
+        response = RedirectResponse(f"{path}?{rest}" if rest else path, status_code=303)
         if self._access.token is not None and _same(shown, self._access.token):
             response.set_cookie(self._access.cookie, self._access.session, httponly=True, samesite="strict")
         return response
