@@ -1,0 +1,40 @@
+"""The app that all commands belong to, and what they have in common."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from seedtune import __version__
+
+if TYPE_CHECKING:
+    from seedtune.config import Config
+
+app = App(
+    name="seedtune",
+    help="Grow a domain-expert LLaMA from a handful of seed tasks: generate, train, evaluate.",
+    version=__version__,
+    default_parameter=Parameter(negative=""),
+    suppress_keyboard_interrupt=False,
+)
+
+ConfigPath = Annotated[Path | None, Parameter(help="YAML config; without one, the defaults.")]
+Overrides = Annotated[
+    list[str] | None, Parameter(name="--set", help="Override one setting: --set train.lora.r=32. Can be repeated.")
+]
+
+
+def load(config: Path | None, overrides: list[str] | None) -> "Config":
+    """Read a config, with what the command line sets over it."""
+    from seedtune.config import load_config
+
+    return load_config(config, overrides or [])
+
+
+def do(config: "Config", *stages: str) -> None:
+    """Do some stages, by default all, and say where the report is."""
+    from seedtune import console
+    from seedtune.pipeline import run_stages
+
+    report = run_stages(config, stages) if stages else run_stages(config)
+    console.say(f"report: {console.relative(report)}")

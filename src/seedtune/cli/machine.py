@@ -1,0 +1,88 @@
+"""Studio, chat, and the state of this machine."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from seedtune.cli.app import app
+
+
+@app.command
+def studio(
+    *,
+    runs_dir: Path = Path("runs"),
+    configs: Path = Path("configs"),
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    token: str | None = None,
+    open_: Annotated[bool, Parameter(name="--open")] = False,
+) -> int:
+    """Open a local web page to judge data, start runs, watch them and compare answers.
+
+    Parameters
+    ----------
+    runs_dir
+        The folder of runs.
+    configs
+        The folder of configs that runs can be started from.
+    host
+        The address to bind to; any but this machine's own asks for a token.
+    port
+        By default 8765, or any free one where that is taken.
+    token
+        What opens the pages, 20 characters or more; made and printed where one is needed and none is given.
+    open_
+        Open the page in a browser.
+    """
+    from seedtune.errors import ConfigError
+
+    try:
+        from seedtune.web.serve import serve
+    except ImportError as problem:
+        raise ConfigError("seedtune studio needs starlette and uvicorn: pip install 'seedtune[web]'") from problem
+    return serve(runs_dir, host=host, port=port, token=token, configs=configs, open_browser=open_)
+
+
+@app.command
+def chat(
+    run_folder: Path,
+    /,
+    *,
+    with_: Annotated[Literal["both", "base", "tuned"], Parameter(name="--with")] = "both",
+    temperature: float = 0.0,
+    max_tokens: int = 512,
+    seed: int = 0,
+) -> int:
+    """Talk with a run's base and tuned model in the terminal.
+
+    Parameters
+    ----------
+    with_
+        Who answers: both, one after the other, or one of them.
+    temperature
+        0 is greedy.
+    max_tokens
+        Longest answer.
+    seed
+        Of what is drawn.
+    """
+    from seedtune.web.pair import SIDES, Decoding
+    from seedtune.web.terminal_chat import chat as talk
+
+    sides = SIDES if with_ == "both" else (with_,)
+    return talk(run_folder, sides=sides, decoding=Decoding(temperature=temperature, max_tokens=max_tokens, seed=seed))
+
+
+@app.command
+def doctor(*, as_json: Annotated[bool, Parameter(name="--json")] = False) -> int:
+    """Find everything a run needs, and say how to mend what is missing.
+
+    Parameters
+    ----------
+    as_json
+        Print JSON for another program.
+    """
+    from seedtune.doctor import check_machine, show_findings
+
+    return show_findings(check_machine(), as_json=as_json)
