@@ -21,6 +21,13 @@ Picture = Callable[["Page", str], None]
 
 BASE = "<img src=http://stolen.example/a.png onerror=alert(1)> No."
 PROGRAM = 'print(len(open("updates.mrt", "rb").read()) > 9, "<i>")'
+COUNTING = """```python
+import pybgpstream
+
+stream = pybgpstream.BGPStream(data_interface="singlefile")
+stream.set_data_interface_option("singlefile", "upd-file", "updates.mrt")
+print(sum(elem.type == "W" for elem in stream), "withdrawals")
+```"""
 TUNED = f"Yes:\n```python\n{PROGRAM}\n```"
 
 
@@ -54,7 +61,7 @@ def texts(page: "Page") -> list[str]:
     return page.locator(".answer").all_inner_texts()
 
 
-def test_a_turn_with_both_models(chat: "Page", tmp_path: Path, picture: Picture) -> None:
+def test_a_turn_with_both_models(chat: "Page", tmp_path: Path) -> None:
     """Each pane has its own model's answer, and markup in it stays text (see the fixture ``browse``)."""
     ask(chat)
     assert chat.locator(".pane-name").all_inner_texts() == ["base", "tuned"]
@@ -131,14 +138,23 @@ def test_a_question_that_cannot_be_answered_can_be_put_again(chat: "Page") -> No
     assert BASE in texts(chat)[0]
 
 
-def test_the_page_at_both_widths(chat: "Page", picture: Picture) -> None:
+def test_the_page_at_both_widths(
+    studio: Studio, browse: Browse, tiny_llama: Path, tmp_path: Path, picture: Picture
+) -> None:
     """Nothing is wider than the screen, in either colours; these are the pictures of the documentation."""
-    ask(chat)
+    base, adapter = teach(tiny_llama, tmp_path, "You can use a script that reads the file.", COUNTING)
+    tuned_run(tmp_path / "runs", base, adapter=adapter)
+    page = with_models(browse, studio(tmp_path / "runs"))
+    ask(page)
+    if best_level()[0] is not None:
+        page.get_by_role("button", name="Run the program on").click()
+        page.locator(".bench pre").first.wait_for()
     for width, scheme in ((1280, "light"), (390, "dark")):
-        chat.set_viewport_size({"width": width, "height": 800})
-        chat.emulate_media(color_scheme=scheme)
-        assert chat.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-        picture(chat, f"studio-chat-{width}.png")
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        page.locator(".question.turn").scroll_into_view_if_needed()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        picture(page, f"studio-chat-{width}.png")
 
 
 def test_a_run_that_is_not_trained_says_what_to_do(

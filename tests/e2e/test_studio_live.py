@@ -51,9 +51,9 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def write_progress(folder: Path, funnel: dict[str, Any]) -> None:
+def write_progress(folder: Path, funnel: dict[str, Any], status: str = "<b>slow</b>") -> None:
     progress = {"working": True, "goal": 2000, "in_flight": 24, "tokens_per_s": 812.0, "seconds_left": 95}
-    progress |= {"cost": 1.25, "projected_cost": 2.5, "funnel": funnel, "endpoints": {"gpt": "<b>slow</b>"}}
+    progress |= {"cost": 1.25, "projected_cost": 2.5, "funnel": funnel, "endpoints": {"gpt": status}}
     (folder / "generate" / "progress.json").write_text(json.dumps(progress))
 
 
@@ -114,6 +114,7 @@ def test_new_counts_come_by_themselves_and_words_stay_words(studio: Studio, brow
     assert number(page, "accepted") == "1,000 of 2,000"
     assert number(page, "accept rate") == "76.9%"
     assert "<img src=http://stolen.example/x onerror=alert(1)>" in page.locator("#funnel").inner_text()
+    assert page.locator("#endpoints").inner_text() == "gpt: <b>slow</b>."
     page.evaluate("() => { window.marker = 1 }")
     write_progress(folder, {**FUNNEL, "candidates": 1301, "accepted": 1001})
     shows(page, "accepted", "1,001 of 2,000")
@@ -159,7 +160,7 @@ def test_the_page_at_both_widths(
     rows += [{"step": step, "epoch": step / 500, "eval_loss": 2 / step**0.17} for step in range(25, 500, 25)]
     rows.sort(key=lambda row: row["step"])
     (folder / "train" / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    write_progress(folder, {**FUNNEL, "rejected": {"similar": 180, "too_short": 70, "no_output": 50}})
+    write_progress(folder, {**FUNNEL, "rejected": {"similar": 180, "too_short": 70, "no_output": 50}}, status="")
     page = browse(f"{studio(folder.parent)}/runs/one/live", width=width, scheme=scheme)
     page.wait_for_selector("#train-charts svg path.line")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

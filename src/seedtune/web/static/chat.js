@@ -8,20 +8,24 @@ const box = byId("chat"), path = `/api/runs/${box.dataset.run}/chat`;
 const form = byId("ask"), panes = byId("panes");
 const CHOICES = [["left", "Left is better"], ["right", "Right is better"], ["both", "Both are good"], ["neither", "Neither is"]];
 const LOADING_MS = 700, WATCHING_MS = 5000;
-let conversation = null, names = ["left", "right"], drawnTurns = 0, answering = false, drawn = "", files = null, watching = null;
+let conversation = null, names = ["left", "right"], drawnTurns = 0, answering = false, drawn = "", files = null, watching = null, looks = 0;
 
 // The models: off, loading, there.
 
 async function watch() {
   clearTimeout(watching);
+  const look = (looks += 1);
   let state = "";
   try {
     const found = await get(path);
+    if (look !== looks) return;
     state = found.state;
     showModels(found);
   } catch (problem) {
     say(problem.message, true);
   }
+  // What is not there does not change by itself.
+  if (look !== looks || state === "off" || state === "ended") return;
   const again = () => { if (document.hidden) watching = setTimeout(again, WATCHING_MS); else watch(); };
   watching = setTimeout(again, state === "loading" ? LOADING_MS : WATCHING_MS);
 }
