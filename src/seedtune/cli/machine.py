@@ -13,6 +13,7 @@ def studio(
     *,
     runs_dir: Path = Path("runs"),
     configs: Path = Path("configs"),
+    data: Path | None = None,
     host: str = "127.0.0.1",
     port: int | None = None,
     token: str | None = None,
@@ -26,6 +27,8 @@ def studio(
         The folder of runs.
     configs
         The folder of configs that runs can be started from.
+    data
+        A folder of files that a model's programs may be run on, besides those of domain and run.
     host
         The address to bind to; any but this machine's own asks for a token.
     port
@@ -41,7 +44,7 @@ def studio(
         from seedtune.web.serve import serve
     except ImportError as problem:
         raise ConfigError("seedtune studio needs starlette and uvicorn: pip install 'seedtune[web]'") from problem
-    return serve(runs_dir, host=host, port=port, token=token, configs=configs, open_browser=open_)
+    return serve(runs_dir, host=host, port=port, token=token, configs=configs, data=data, open_browser=open_)
 
 
 @app.command
@@ -51,6 +54,7 @@ def chat(
     *,
     with_: Annotated[Literal["both", "base", "tuned"], Parameter(name="--with")] = "both",
     temperature: float = 0.0,
+    top_p: float = 1.0,
     max_tokens: int = 512,
     seed: int = 0,
 ) -> int:
@@ -62,6 +66,8 @@ def chat(
         Who answers: both, one after the other, or one of them.
     temperature
         0 is greedy.
+    top_p
+        The nucleus that is drawn from.
     max_tokens
         Longest answer.
     seed
@@ -71,7 +77,8 @@ def chat(
     from seedtune.web.terminal_chat import chat as talk
 
     sides = SIDES if with_ == "both" else (with_,)
-    return talk(run_folder, sides=sides, decoding=Decoding(temperature=temperature, max_tokens=max_tokens, seed=seed))
+    decoding = Decoding(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed)
+    return talk(run_folder, sides=sides, decoding=decoding)
 
 
 @app.command

@@ -24,6 +24,7 @@ _KEPT = (
     "eval_mean_token_accuracy",
     "num_tokens",
     "tokens_per_second",
+    "peak_gpu_gib",
 )
 BEST = "best"
 """The folder of the best weights so far; ``best.json`` in it says of which step and with which held-out loss."""

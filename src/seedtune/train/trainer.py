@@ -158,6 +158,8 @@ class Trainer(SFTTrainer):
             "num_tokens": float(self.steps.tokens_before(self.state.global_step)),
             "tokens_per_second": round(found[1] / max(1e-9, now - self._since), 1),
         }
+        if hits.is_cuda:
+            read["peak_gpu_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
         self._hits, self._trained, self._useful, self._since = None, 0, 0, now
         self._losses.clear()
         return read
