@@ -8,8 +8,9 @@ A domain whose answers are programs brings ``programs.py``:
 | ``misuse(stderr)`` | how the domain's library was misused, in words; empty where that did not end the program |
 | ``trials(source, folder)`` | at least two :class:`Data` that a program can be tried on; files are made in ``folder`` |
 | ``wrong_value(instruction, source, data, outputs)`` | what should have been printed; empty for what was |
+| ``command_line(data)`` | the command that runs a saved ``program.py`` on the same data, for the studio to show |
 
-The last two are for verified programs in ``generate``, and the last one is optional.
+``trials`` and ``wrong_value`` are for verified programs in ``generate``; the last two are optional.
 """
 
 import os

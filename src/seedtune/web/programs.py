@@ -97,7 +97,13 @@ class Workbench:
             "truncated": result.truncated,
             "names": sorted(data.files),
             "findings": self._findings(source),
+            "command": "" if file == MADE else self._command(data),
         }
+
+    def _command(self, data: Data) -> str:
+        """The command line that runs a saved program on the same data; empty where the domain has none."""
+        words = own_function(self._domain.folder, PROGRAMS, "command_line", is_optional=True)
+        return str(words(data)) if words else ""
 
     def _made(self, source: str, folder: Path) -> Data:
         make = _trials(self._domain)

@@ -317,6 +317,7 @@ def test_a_program_runs_on_a_recording_under_the_name_that_it_opens(bench: Calla
     found = bench(COUNT, recording)
     assert found["ok"], found
     assert int(found["stdout"].split()[0]) > 0
+    assert found["command"].endswith("updates.mrt && seedtune bgp run program.py --mrt updates.mrt -- updates.mrt")
 
 
 @needs_sandbox

@@ -5,6 +5,7 @@ on the machine.
 """
 
 import re
+import shlex
 from pathlib import Path, PurePosixPath
 
 from seedtune.domains.bgp.execution import ARCHIVE_NAME, SANDBOXED
@@ -16,7 +17,7 @@ from seedtune.domains.bgp.trials.values import wrong_value
 from seedtune.domains.running import Data
 from seedtune.sandbox import ExecutionResult, Limits, Program, run_code
 
-__all__ = ["misuse", "run_program", "trials", "wrong_value"]
+__all__ = ["command_line", "misuse", "run_program", "trials", "wrong_value"]
 
 _FRAME = re.compile(r'^\s*File "([^"]*)", line \d+', re.MULTILINE)
 _LIBRARY = re.compile(r"\bpybgpstream\b|\bBGP(?:Stream|Record|Elem)\b")
@@ -58,3 +59,11 @@ def misuse(stderr: str) -> str:
 def trials(source: str, folder: Path) -> tuple[Data, ...]:
     """Two sets of data that a program can be tried on; see :mod:`seedtune.domains.bgp.trials`."""
     return make_trials(source, folder)
+
+
+def command_line(data: Data) -> str:
+    """The command that runs a saved program on the same files, copied to the names that it opens them by."""
+    copies = [f"cp {shlex.quote(str(path))} {shlex.quote(name)}" for name, path in data.files.items()]
+    given = " ".join(f"--mrt {shlex.quote(name)}" for name in data.files)
+    words = "".join(f" {shlex.quote(word)}" for word in data.arguments)
+    return " && ".join([*copies, f"seedtune bgp run program.py {given}" + (f" --{words}" if words else "")])

@@ -225,6 +225,7 @@ function result(found) {
     found.names.length ? h("p", { className: "soft" }, plain(`It found: ${found.names.join(", ")}`)) : "",
     ...printed("Lint", found.findings.join("\n")), ...printed("Output", found.stdout), ...printed("Errors", found.stderr),
     found.truncated ? h("p", { className: "soft" }, "Its output was cut here.") : "",
+    found.command ? command(found.command) : "",
   ];
 }
 
