@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -10,14 +11,14 @@ class FakeModel:
     """Answers every question alike, and holds the token with number n likely at -n / 1000.
 
     Attributes:
-        says: What it answers.
+        says: What it answers, or how it finds an answer to the last message.
         scores: Whether ``/completions`` knows ``echo``.
         dies_after: From so many requests on, it answers with an error 500.
         uses: Tokens that it says each answer took.
         asked: Bodies of the requests that it answered, by path.
     """
 
-    def __init__(self, says: str = "True", scores: bool = True) -> None:
+    def __init__(self, says: str | Callable[[str], str] = "True", scores: bool = True) -> None:
         self.says, self.scores = says, scores
         self.dies_after: int | None = None
         self.uses = 12
@@ -56,6 +57,9 @@ class FakeModel:
         self._server.shutdown()
         self._server.server_close()
 
+    def _reply(self, body: dict[str, Any]) -> str:
+        return self.says if isinstance(self.says, str) else self.says(body["messages"][-1]["content"])
+
     def _answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         with self._lock:
             if self.dies_after is not None and sum(map(len, self.asked.values())) >= self.dies_after:
@@ -69,7 +73,7 @@ class FakeModel:
                 for index, tokens in enumerate(body["prompt"])
             ]
         else:
-            message = {"role": "assistant", "content": self.says}
+            message = {"role": "assistant", "content": self._reply(body)}
             choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
         usage = {"prompt_tokens": self.uses - 2, "completion_tokens": 2, "total_tokens": self.uses}
         return 200, {"id": "x", "object": "x", "created": 0, "model": "fake", "choices": choices, "usage": usage}

@@ -9,7 +9,7 @@ from seedtune.config.section import Section, UserPath
 from seedtune.config.teacher import OpenAITeacherConfig, SamplingConfig
 
 ItemType = Literal["multiple_choice", "true_false", "cloze", "open", "exact", "code", "constraints"]
-_OWN_NAMES = ("base", "tuned")
+_OWN_NAMES = ("base", "tuned", "judge")
 
 
 class LocalRivalConfig(Section):
@@ -83,6 +83,11 @@ class EvaluateConfig(Section):
     """Rivals by name: other models that answer the same questions."""
     reference: Literal["base", "tuned"] = "base"
     """Which model each rival is tested against."""
+    judge: EndpointRivalConfig | None = None
+    """A model that says whose answer to an open question is better, base's or tuned's; it sees each pair both ways."""
+    marks: UserPath | None = None
+    """What people say of these pairs, as JSON Lines of item and winner (base, tuned, tie): the judge's agreement with
+    them is reported."""
     methods: tuple[Literal["loglikelihood", "generate"], ...] = ("loglikelihood", "generate")
     """Compare the options' log-likelihoods, or let the model write its answer (the only way without options)."""
     shots: int = Field(default=0, ge=0, le=32)
@@ -124,10 +129,11 @@ class EvaluateConfig(Section):
 
     @model_validator(mode="after")
     def _costs_need_prices(self) -> Self:
-        for name, rival in self.models.items():
+        asked = {f"models.{name}": rival for name, rival in self.models.items()} | {"judge": self.judge}
+        for name, rival in asked.items():
             if isinstance(rival, EndpointRivalConfig) and rival.prices is None and self.limits.max_cost is not None:
                 raise ValueError(
-                    f"limits.max_cost needs models.{name}.prices {{input_per_million, output_per_million, as_of}}: "
+                    f"limits.max_cost needs {name}.prices {{input_per_million, output_per_million, as_of}}: "
                     "an unknown price cannot be kept within a budget"
                 )
         return self

@@ -231,7 +231,8 @@ class Asking:
     def _renamed(self, message: str) -> str:
         """A teacher's complaint in the words of an evaluation's config."""
         name = self._rival.name
-        return message.replace("the teacher", f"the model {name}").replace("teacher.", f"evaluate.models.{name}.")
+        key = "evaluate.judge" if name == "judge" else f"evaluate.models.{name}"
+        return message.replace("the teacher", f"the model {name}").replace("teacher.", f"{key}.")
 
 
 def _request(number: int, ask: Ask) -> Request:

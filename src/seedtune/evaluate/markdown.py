@@ -23,12 +23,24 @@ def as_markdown(report: Tree) -> str:
     lines += ["", _FIGURES, ""]
     lines += [f"- **{name}**: {entry['verdict']}" for name, entry in entries.items() if "verdict" in entry]
     lines += [f"- **{name}**, {said}" for name, entry in entries.items() for said in _beside(entry)]
+    lines += _judge(report.get("judge"))
     lines += _rivals(report)
     lines += _forgetting(report["forgetting"])
     for name, entry in entries.items():
         lines += _groups(name, entry)
         lines += _classes(name, entry)
     return "\n".join([*lines, "", *report["caveats"], ""])
+
+
+def _judge(said: Tree | None) -> list[str]:
+    if not said:
+        return []
+    alike = said["agreement"]
+    trust = f" It agrees with people on {alike['share']:.0%} of {alike['n']} marked pairs." if alike else ""
+    return [
+        f"- **open answers, judged by {said['model']}** in both orders: {said['verdict']} {said['tie']} ties, "
+        f"{said['undecided']} of {said['n']} undecided.{trust}"
+    ]
 
 
 def _what_was_asked(report: Tree) -> str:

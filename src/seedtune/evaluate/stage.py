@@ -23,6 +23,7 @@ from seedtune.evaluate.markdown import as_markdown
 from seedtune.evaluate.outcomes import Answers, judge
 from seedtune.evaluate.overlap import Overlap, find_overlap, summary, training_tasks
 from seedtune.evaluate.own_items import own_suites
+from seedtune.evaluate.pairs import JUDGE, judge_pairs, plan_pairs, read_marks, tally
 from seedtune.evaluate.programs import CodeRunner
 from seedtune.evaluate.results import compare_all, forgetting, item_lines
 from seedtune.evaluate.subjects import WEIGHTS, Endpoint, Local, Subject, subjects_of
@@ -44,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 _NAMED = 5
 """So many items are named in an error."""
-_HOW_NOT_WHAT = {"batch_size", "limits", "models"}
+_HOW_NOT_WHAT = {"batch_size", "limits", "models", "judge", "marks"}
 """Settings that change no answer, or of which only a part does."""
 DECODING = {"max_new_tokens", "exact_tokens", "open_tokens", "code_tokens", "samples", "temperature"}
 """Settings that shape a written answer."""
@@ -85,6 +86,7 @@ def run_evaluate(run: runs.Run, domain: Domain) -> None:
     with run.working("evaluate", fingerprint) as done:
         overlap = _overlap(run, plan) if run.stage("train").get("state") == "done" else Overlap(0, 0)
         answers, about = _answer_all(plan, folder)
+        judgement = _judge_pairs(plan, answers, folder)
         names = [subject.name for subject in plan.subjects]
         judged = judge(plan.jobs, names, answers, _runners(plan))
         contaminated = {job.suite: overlap.items(job.suite) for job in plan.jobs}
@@ -98,6 +100,7 @@ def run_evaluate(run: runs.Run, domain: Domain) -> None:
             "decoding": config.evaluate.model_dump(include=DECODING),
             "suites": compare_all(plan.jobs, judged, config.seed, contaminated, config.evaluate.reference),
             "forgetting": forgetting(plan.jobs, judged, config.evaluate.margin),
+            "judge": judgement,
             "contamination": summary(overlap),
         }
         if config.evaluate.split == "test":
@@ -143,13 +146,21 @@ def _fingerprint(run: runs.Run, plan: _Plan) -> str:
         for name, rival in run.config.evaluate.models.items()
     }
     return runs.fingerprint(
-        [settings, rivals],
+        [settings, rivals, *_judging(run.config)],
         run.config.model.model_dump(mode="json"),
         [run.config.seed, plan.domain.file.system_prompt, plan.domain.file.showcase],
         [domain.file.system_prompt for domain in plan.domains.values()],
         run.output_digests("train"),
         [(job.name, [item.model_dump(mode="json") for item in job.items]) for job in plan.jobs],
     )
+
+
+def _judging(config: Config) -> list[Any]:
+    """What the judge's part of the report rests on, beside the answers."""
+    judge, marks = config.evaluate.judge, config.evaluate.marks
+    if judge is None:
+        return []
+    return [judge.model_dump(mode="json", include=_OF_AN_ENDPOINT), read_marks(marks) if marks else {}]
 
 
 def _overlap(run: runs.Run, plan: _Plan) -> Overlap:
@@ -271,6 +282,38 @@ def _ask_missing(
                 answered = any(answer.model == rival.name and not answer.error for answer in known.values())
                 Asking(rival, asks, books, keep, plan.config.seed).run(_reader(rival, chats), answered)
         ask_locals(local, missing, chats, config.batch_size, keep)
+
+
+def _judge_pairs(plan: _Plan, answers: Answers, folder: Path) -> dict[str, Any]:
+    """What a judge says of the open answers of base and tuned model; empty without one."""
+    config = plan.config.evaluate
+    if config.judge is None:
+        return {}
+    judge = Endpoint(JUDGE, config.judge)
+    pairs = plan_pairs(plan.jobs, answers, judge)
+    wanted = [ask for pair in pairs for ask in pair.asks]
+    known = own_answers(folder)
+    earlier = {key: answer for key, answer in earlier_answers(folder).items() if not answer.error}
+    found = {ask.key: earlier[ask.key] for ask in wanted if ask.key in earlier and ask.key not in known}
+    append(folder, found.values())
+    known |= found
+    missing = list({ask.key: ask for ask in wanted if ask.key not in known or known[ask.key].error}.values())
+    if missing:
+        from seedtune.evaluate.endpoints import Asking, Books
+
+        rivals = [subject for subject in plan.subjects if isinstance(subject, Endpoint)]
+        books = Books(config.limits, [*rivals, judge], list(known.values()))
+        with console.progress("judge", len(wanted)) as advance:
+
+            def keep(replies: list[Answer]) -> None:
+                append(folder, replies)
+                known.update({reply.key: reply for reply in replies})
+                advance(sum(ask.key in known for ask in wanted), "open answers")
+
+            Asking(judge, missing, books, keep, plan.config.seed).run(None, len(missing) < len(wanted))
+    lines = judge_pairs(pairs, known)
+    write_records(folder / "judgements.jsonl", lines)
+    return {"model": judge.title, **tally(lines, read_marks(config.marks) if config.marks else {})}
 
 
 def _about(
