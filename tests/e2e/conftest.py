@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 PICTURES = ROOT / "docs" / "images"
 
 
-@pytest.fixture(scope="session")
+# Not longer than a module: playwright runs an event loop in this thread, beside which asyncio.run does not work.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator["Browser"]:
     """Headless Chromium; its absence skips a test, or fails it where a browser is required."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
