@@ -106,8 +106,7 @@ class ItemGuard:
                     self._wordings.add(str(number), text)
                 if plain := _plain(text):
                     self._questions.setdefault(plain, number)
-            material = [item.input] if isinstance(item, ExactItem) else wordings
-            self._add_passages(number, [*material, *answers_of(item)])
+            self._add_passages(number, [*material_of(item), *answers_of(item)])
 
     def _add_passages(self, number: int, texts: list[str]) -> None:
         for text in texts:
@@ -152,6 +151,11 @@ def wordings_of(item: Item) -> list[str]:
         return [item.prompt]
     filled = [item.question.replace(_GAP, answer) for answer in item.answers] if isinstance(item, ClozeItem) else []
     return [item.question, *filled]
+
+
+def material_of(item: Item) -> list[str]:
+    """What of an item must not be seen before: its wordings, or where only the material is its own, that."""
+    return [item.input] if isinstance(item, ExactItem) else wordings_of(item)
 
 
 def answers_of(item: Item) -> tuple[str, ...]:

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from seedtune.domains import Domain, Suite
-from seedtune.domains.contamination import ItemGuard, answers_of, wordings_of
+from seedtune.domains.computed import computed_tasks
+from seedtune.domains.contamination import ItemGuard, answers_of, material_of
 from seedtune.records import Task, read_json_lines
+from seedtune.review_decisions import read_reviewed
 from seedtune.runs import Run
 
 _NEAR = 8
@@ -59,11 +61,13 @@ def training_tasks(run: Run, domain: Domain) -> tuple[list[Task], int]:
     rows = read_json_lines(run.path / "train" / "rows.jsonl")
     wanted = {line["id"] for _, line in rows if line["split"] == "train"}
     tasks: dict[str, Task] = {seed.id: seed for pack in domain.packs.values() for seed in pack.seeds}
-    generated = run.path / "generate" / "instructions.jsonl"
-    for path in [*([generated] if generated.is_file() else []), *run.config.train.data]:
-        for _, line in read_json_lines(path):
-            task = Task(**{key: line[key] for key in ("instruction", "input", "output") if key in line})
-            tasks.setdefault(task.id, task)
+    tasks |= {task.id: task for task in computed_tasks(run.config, domain)}
+    generated = run.path / "generate"
+    lines = [line for _, line in read_reviewed(generated).lines] if (generated / "instructions.jsonl").is_file() else []
+    lines += [line for path in run.config.train.data for _, line in read_json_lines(path)]
+    for line in lines:
+        task = Task(**{key: line[key] for key in ("instruction", "input", "output") if key in line})
+        tasks.setdefault(task.id, task)
     found = [task for key, task in tasks.items() if key in wanted]
     return found, len(wanted) - len(found)
 
@@ -113,7 +117,7 @@ def _near(suites: Sequence[Suite], tasks: Sequence[Task]) -> list[Found]:
     grams: dict[tuple[str, ...], tuple[str, str]] = {}
     for suite in suites:
         for item in suite.items:
-            for text in (*wordings_of(item), *answers_of(item)):
+            for text in (*material_of(item), *answers_of(item)):
                 grams |= dict.fromkeys(_grams(text), (suite.name, item.id))
     near: dict[tuple[str, str], Found] = {}
     for task in tasks:

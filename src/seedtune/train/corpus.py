@@ -12,10 +12,9 @@ from pydantic import ConfigDict, ValidationError
 
 from seedtune.config import Config
 from seedtune.domains import Domain
+from seedtune.domains.computed import computed_tasks
 from seedtune.domains.contamination import ItemGuard
-from seedtune.domains.own_code import own_function
-from seedtune.errors import ConfigError
-from seedtune.records import ComputedTask, SeedTask, Task, read_json_lines, validation_message
+from seedtune.records import SeedTask, Task, read_json_lines, validation_message
 from seedtune.review_decisions import read_reviewed
 from seedtune.similarity import RougeIndex
 from seedtune.train.dataset import Example, split_examples
@@ -101,20 +100,9 @@ def computed_examples(config: Config, domain: Domain) -> list[Example]:
     """The tasks that the domain makes from its own data, as many as ``train.computed_tasks`` says.
 
     Raises:
-        ConfigError: the domain makes none.
-        DomainError: its ``tasks.py`` cannot be loaded, or has nothing to make tasks from.
+        ConfigError, DomainError: as :func:`seedtune.domains.computed.computed_tasks`.
     """
-    count, levels = config.train.computed_tasks, config.train.computed_levels
-    if not count:
-        return []
-    make_tasks = own_function(domain.folder, "tasks.py", "make_tasks")
-    if make_tasks is None:
-        raise ConfigError(
-            f"train.computed_tasks is {count}, but the domain '{domain.name}' makes no tasks: "
-            f"it has no tasks.py; set train.computed_tasks=0"
-        )
-    tasks: Iterable[ComputedTask] = make_tasks("train", count, config.seed, levels)
-    return [Example(task, "computed", task.family) for task in tasks]
+    return [Example(task, "computed", task.family) for task in computed_tasks(config, domain)]
 
 
 def read_corpus(config: Config, domain: Domain) -> tuple[Corpus, list[Finding]]:

@@ -7,6 +7,7 @@ from typing import Any
 from conftest import write_jsonl
 from seedtune.config import load_config
 from seedtune.domains import ItemFile, Suite, load_domain
+from seedtune.domains.computed import computed_tasks
 from seedtune.evaluate.overlap import find_overlap, training_tasks
 from seedtune.records import EvalItem, SeedTask, Task
 from seedtune.runs import open_run
@@ -76,3 +77,16 @@ def test_the_tasks_are_those_of_the_training_rows_from_seeds_generated_data_and_
         tasks, lost = training_tasks(run, domain)
     assert {task.id for task in tasks} == {seed.id, written[0].id, written[1].id}
     assert lost == 1
+
+
+def test_computed_rows_are_compared_and_share_nothing_with_the_items_of_their_kind(tmp_path: Path) -> None:
+    """Their questions are of the same words; what must not be seen is the material."""
+    domain = load_domain("bgp")
+    config = load_config(None, [f"runs_dir={tmp_path}", "train.computed_tasks=90"])
+    tasks = computed_tasks(config, domain)
+    with open_run(config) as run:
+        write_jsonl(run.path / "train" / "rows.jsonl", [{"id": task.id, "split": "train"} for task in tasks])
+        found, lost = training_tasks(run, domain)
+    assert (len(found), lost) == (90, 0)
+    overlap = find_overlap([domain.suites["record_reading"].only("test")], found)
+    assert (overlap.found, overlap.near) == ((), ())
