@@ -20,6 +20,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/seedtune domains lint bgp
+	$(BIN)/seedtune domains lint general
 
 types: $(STAMP)
 	$(BIN)/pyright --pythonpath $(BIN)/python
