@@ -16,9 +16,10 @@ import code_answers_in_time
 import code_answers_on_paths
 from code_answers import Case, Lines
 from code_tasks import DOMAIN, SPLITS, Task, data_files, item_of, read_tasks
+from forgeries import forgeries
 from seedtune.domains import load_domain
 from seedtune.evaluate.code_output import compare, read_output
-from seedtune.evaluate.programs import CodeRunner, reference_lines
+from seedtune.evaluate.programs import CodeRunner, judge_many, reference_lines
 from seedtune.records import CodeItem
 
 TASKS = {task.place: task for split in SPLITS for task in read_tasks(split)}
@@ -162,3 +163,12 @@ def test_a_second_implementation_gives_the_same(place: str) -> None:
 def test_most_tasks_have_a_second_implementation() -> None:
     assert ANSWERS.keys() <= TASKS.keys()
     assert len(ANSWERS) >= 60
+
+
+@pytest.mark.slow
+def test_forged_answers_are_worth_nothing() -> None:
+    """Do nothing, swallow all, leave at once, print PASS, print the shown answers, look for them on the disk, ..."""
+    answers = [(text, item) for item in list(items().values())[::10] for text in forgeries(item).values()]
+    assert len(answers) > 60
+    scores = judge_many(answers, runner())
+    assert [(score.verdict, score.value) for score in scores if score.verdict == "pass" or score.value] == []
