@@ -9,7 +9,7 @@ Where reviewers differ, the last decision counts, and the last edit. People outr
 the dataset, and what they accept enters it, whatever rejected it before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -233,7 +233,7 @@ def agreements(decisions: Decisions) -> list[PairAgreement]:
     ]
 
 
-def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+def cohen_kappa(pairs: Sequence[tuple[Hashable, Hashable]]) -> float | None:
     """Agreement of two raters beyond chance (Cohen 1960, "A coefficient of agreement for nominal scales").
 
     (p_o - p_e) / (1 - p_e), with p_o the share of equal labels and p_e the share expected from how often each rater

@@ -209,12 +209,23 @@ def _answer_all(plan: _Plan, folder: Path) -> tuple[Answers, dict[str, Any]]:
             digests[subject.name] = subject.digest
     readers = {subject.name: _reader(subject, chats) for subject in plan.subjects}
     wanted = _wanted(plan, readers, digests)
+    known = _known(wanted, folder)
+    _ask_missing(plan, wanted, known, chats, folder)
+    return {ask.place: known[ask.key] for ask in wanted if ask.key in known}, _about(plan, chats, readers, digests)
+
+
+def _known(wanted: Sequence[Ask], folder: Path) -> dict[str, Answer]:
+    """Answers by key of this evaluation and of those before it."""
     own = own_answers(folder)
     known = {key: answer for key, answer in earlier_answers(folder).items() if not answer.error} | own
     # Those of an evaluation before are written here as well: each folder holds all that it rests on.
     append(folder, [known[key] for key in {ask.key: None for ask in wanted} if key in known and key not in own])
-    _ask_missing(plan, wanted, known, chats, folder)
-    return {ask.place: known[ask.key] for ask in wanted if ask.key in known}, _about(plan, chats, readers, digests)
+    return known
+
+
+def _missing(wanted: Sequence[Ask], known: Mapping[str, Answer]) -> list[Ask]:
+    """What has no answer, or an error for one."""
+    return list({ask.key: ask for ask in wanted if ask.key not in known or known[ask.key].error}.values())
 
 
 def _reader(subject: Subject, chats: dict[ModelConfig, "Chat"]) -> "Chat | None":
@@ -258,7 +269,7 @@ def _ask_missing(
     from seedtune.evaluate.endpoints import Asking, Books
     from seedtune.evaluate.local import ask_locals
 
-    missing = list({ask.key: ask for ask in wanted if ask.key not in known or known[ask.key].error}.values())
+    missing = _missing(wanted, known)
     if not missing:
         return
     config = plan.config.evaluate
@@ -292,12 +303,8 @@ def _judge_pairs(plan: _Plan, answers: Answers, folder: Path) -> dict[str, Any]:
     judge = Endpoint(JUDGE, config.judge)
     pairs = plan_pairs(plan.jobs, answers, judge)
     wanted = [ask for pair in pairs for ask in pair.asks]
-    known = own_answers(folder)
-    earlier = {key: answer for key, answer in earlier_answers(folder).items() if not answer.error}
-    found = {ask.key: earlier[ask.key] for ask in wanted if ask.key in earlier and ask.key not in known}
-    append(folder, found.values())
-    known |= found
-    missing = list({ask.key: ask for ask in wanted if ask.key not in known or known[ask.key].error}.values())
+    known = _known(wanted, folder)
+    missing = _missing(wanted, known)
     if missing:
         from seedtune.evaluate.endpoints import Asking, Books
 

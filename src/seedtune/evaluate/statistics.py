@@ -14,6 +14,7 @@ from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
 from seedtune.evaluate.power import detectable_effect, items_needed
+from seedtune.review_decisions import cohen_kappa
 
 _RESAMPLES = 10_000
 _CHUNK = 2_000_000
@@ -315,10 +316,7 @@ def agreement(first: Sequence[Hashable], second: Sequence[Hashable]) -> Agreemen
     pairs = list(zip(first, second, strict=True))
     n = len(pairs)
     same = sum(one == other for one, other in pairs)
-    expected = sum(list(first).count(label) * list(second).count(label) for label in set(first))
-    if not n or expected == n * n:
-        return Agreement(n, same / n if n else 0.0, None)
-    return Agreement(n, same / n, (n * same - expected) / (n * n - expected))
+    return Agreement(n, same / n if n else 0.0, cohen_kappa(pairs))
 
 
 def verdict(
