@@ -338,7 +338,12 @@ def test_a_run_is_started_stopped_and_gone_on_with(
         small = {"num_instructions": 40, "seeds_per_request": 2, "tasks_per_request": 2, "teacher": source}
         (configs / "small.yaml").write_text(yaml.safe_dump({"domain": str(domain_folder), "generate": small}))
         page = browse(studio(tmp_path / "runs", configs))
+        until(page, "document.querySelector('#start-command code')?.textContent.startsWith('seedtune run ')")
+        slow = iter([True])
+        page.route("**/preview", lambda route: (next(slow, False) and page.wait_for_timeout(300), route.continue_()))
+        page.locator("#start select[name=verb]").select_option("train")
         page.locator("#start select[name=verb]").select_option("generate")
+        page.wait_for_timeout(600)  # the answer about train comes last
         until(page, "document.querySelector('#start-command code')?.textContent.startsWith('seedtune generate ')")
         page.get_by_role("button", name="Start").click()
         page.wait_for_url("**/runs/small")

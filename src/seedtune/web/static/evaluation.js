@@ -79,9 +79,10 @@ function nameVerdicts() {
 }
 
 async function showGroups() {
-  const found = await get(`${path}/groups`, { job: grouping.job.value, by: grouping.by.value });
+  const job = grouping.job.value, by = grouping.by.value, found = await get(`${path}/groups`, { job, by });
+  if (job !== grouping.job.value || by !== grouping.by.value) return; // a later question's answer may be there
   const groups = found.map((group) => ({ ...group, name: plain(group.name), rows: rows(group.models) }));
-  byId("groups").replaceChildren(forest(`Share of right answers by ${grouping.by.value}`, groups));
+  byId("groups").replaceChildren(forest(`Share of right answers by ${by}`, groups));
 }
 
 async function showItems() {

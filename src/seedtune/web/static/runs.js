@@ -61,8 +61,9 @@ async function preview() {
   const box = byId("start-command"), form = byId("start-form");
   if (!form.config.value || !form.checkValidity()) return;
   try {
-    const found = await post("/api/start/preview", asked());
-    if (box.dataset.shown === found.command) return;
+    const what = asked(), found = await post("/api/start/preview", what);
+    // An answer may come after the one to a later question.
+    if (JSON.stringify(what) !== JSON.stringify(asked()) || box.dataset.shown === found.command) return;
     box.dataset.shown = found.command;
     box.replaceChildren(command(found.command));
   } catch (problem) {
