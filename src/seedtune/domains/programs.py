@@ -47,13 +47,18 @@ def blocks_of(text: str) -> Iterator[Block]:
                 is_whole = True
                 break
             code.append(inner)
-        yield Block(info[0] if info else "", textwrap.dedent("\n".join(code)).strip("\n") + "\n", is_whole)
+        yield Block(info[0] if info else "", textwrap.dedent("\n".join(code)).rstrip("\n") + "\n", is_whole)
+
+
+def python_blocks(text: str) -> list[str]:
+    """The whole blocks that say they are Python."""
+    return [block.code for block in blocks_of(text) if block.is_python and block.is_whole]
 
 
 def programs_of(text: str) -> list[str]:
     """Every program of an answer; see the module."""
     blocks = list(blocks_of(text))
-    found = [block.code for block in blocks if block.is_python and block.is_whole]
+    found = python_blocks(text)
     found = found or [b.code for b in blocks if not b.language and b.is_whole and does_something(b.code)]
     return found or ([text] if not blocks and does_something(text) else [])
 

@@ -7,7 +7,8 @@ from typing import Any
 from seedtune.config import load_config
 from seedtune.domains import Domain, load_domain
 from seedtune.domains.lint.content import Content, SeedAt
-from seedtune.domains.lint.programs import check_programs, programs_of
+from seedtune.domains.lint.programs import check_programs
+from seedtune.domains.programs import python_blocks
 from seedtune.errors import SeedtuneError
 from seedtune.records import SeedTask
 from seedtune.web.folders import RunFolder, RunsFolder
@@ -112,7 +113,7 @@ class Background:
 
     def _findings(self, task: dict[str, str]) -> list[dict[str, str]]:
         """What the domain's own check says of the programs of an answer, which is compiled and never run."""
-        if not programs_of(task["output"]) or not task["instruction"].strip():
+        if not python_blocks(task["output"]) or not task["instruction"].strip():
             return []
         if self._domain is None:
             return [{"level": "warning", "message": f"the code was not checked: {self.fault}"}]

@@ -4,7 +4,8 @@ from seedtune.domains import load_domain
 from seedtune.domains.bgp.checks import check_program
 from seedtune.domains.bgp.lint import lint_program
 from seedtune.domains.lint.content import read_content
-from seedtune.domains.lint.programs import check_programs, programs_of
+from seedtune.domains.lint.programs import check_programs
+from seedtune.domains.programs import python_blocks
 
 FAULTY = """import pybgpstream
 
@@ -29,6 +30,8 @@ def test_a_program_without_the_library_has_no_fault() -> None:
 
 def test_the_programs_of_the_seed_tasks_are_checked_by_it_and_pass() -> None:
     domain = load_domain("bgp")
-    programs = [source for pack in domain.packs.values() for seed in pack.seeds for source in programs_of(seed.output)]
+    programs = [
+        source for pack in domain.packs.values() for seed in pack.seeds for source in python_blocks(seed.output)
+    ]
     assert sum("import pybgpstream" in source for source in programs) >= 70
     assert list(check_programs(read_content(domain))) == []

@@ -29,7 +29,8 @@ def test_the_template_has_no_finding(domain_folder: Path) -> None:
 def test_the_bgp_domain_asks_of_itself_what_its_page_promises() -> None:
     asked = load_domain("bgp").file.requirements
     assert asked.seeds == {"knowledge": 110, "pybgpstream": 70, "realtime": 30}
-    assert asked.items == {"multiple_choice": 200, "true_false": 100, "cloze": 80, "open": 60}
+    written = {"multiple_choice": 200, "true_false": 100, "cloze": 80, "open": 60}
+    assert asked.items == {**written, "record_reading": 300, "code": 66}
     assert (asked.items_per_topic, asked.dev_share) == (20, 0.3)
     assert asked.input_share >= 0.333
 

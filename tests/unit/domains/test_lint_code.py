@@ -40,7 +40,7 @@ def linted(tmp_path: Path) -> Any:
 
     def lint(**changes: Any) -> list[str]:
         write_jsonl(domain.folder / "evaluation" / "code.jsonl", [GOOD | changes])
-        found: list[Finding] = [finding for finding in domain.lint() if finding.check == "code"]
+        found: list[Finding] = [finding for finding in domain.lint() if finding.check in ("code", "programs")]
         assert all(finding.place == "evaluation/code.jsonl:1" for finding in found)
         return [finding.message for finding in found]
 

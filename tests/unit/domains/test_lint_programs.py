@@ -12,9 +12,9 @@ from domain_on_disk import SEEDS, DomainOnDisk
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        ("```python\nx =\n```", "code does not compile: invalid syntax"),
-        ("Two:\n```py\nx = 1\n```\n```py\nreturn\n```", "code does not compile: 'return' outside"),
-        ("```python\nx = '\x00'\n```", "code does not compile: "),
+        ("```python\nx =\n```", "program 1 does not compile: SyntaxError: invalid syntax"),
+        ("Two:\n```py\nx = 1\n```\n```py\nreturn\n```", "program 2 does not compile: SyntaxError: 'return' outside"),
+        ("```python\nx = '\x00'\n```", "program 1 does not compile: "),
         ("Like this:\n```\nneighbor 192.0.2.1", "the output has an unclosed code fence"),
         ("The steps are:", "the output looks cut off at its end"),
         ("Flour, water,  \n", "the output looks cut off at its end"),
@@ -89,7 +89,9 @@ def test_the_domains_own_check_is_asked_about_each_program(sound: DomainOnDisk) 
 def test_the_domains_own_check_sees_only_what_compiles(sound: DomainOnDisk) -> None:
     (sound.folder / "checks.py").write_text(CHECKS)
     sound.change(SEEDS, 2, output="```python\nbake(\n```")
-    assert [message for _, message in sound.faults()] == ["code does not compile: '(' was never closed (seed, line 1)"]
+    assert [message for _, message in sound.faults()] == [
+        "program 1 does not compile: SyntaxError: '(' was never closed (main.py, line 1)"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Code items: their data are there, a right output can be told from a wrong one, and held-out cases ask anew.
 
-The reference is compiled, and checked by the domain's own ``check_program``; it is not run. Whether it passes its cases
-is said by :func:`seedtune.evaluate.programs.check_references`.
+The reference is checked as all programs are (:func:`.programs.check_programs`), and not run. Whether it passes its
+cases is said by :func:`seedtune.evaluate.programs.check_references`.
 """
 
 import json
@@ -9,15 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from seedtune.domains.lint.content import Content, Finding
-from seedtune.domains.own_code import own_function
-from seedtune.domains.programs import compile_fault
 from seedtune.records import CodeItem
 
 
 def check_code(content: Content) -> Iterator[Finding]:
     """Every fault of every code item."""
     folder = content.domain.folder
-    check = own_function(folder, "checks.py", "check_program")
     for entry in content.items:
         item = entry.item
         if not isinstance(item, CodeItem):
@@ -28,11 +25,6 @@ def check_code(content: Content) -> Iterator[Finding]:
                 yield Finding("error", entry.place, f"there is no file {name} in the domain's folder")
         for message in (*_names(item), *_keys(item), *_held_out(item)):
             yield Finding("error", entry.place, message)
-        fault = compile_fault(item.reference)
-        if fault:
-            yield Finding("error", entry.place, f"the reference does not compile: {fault}")
-        for found in check(item.reference) if check and not fault else ():
-            yield Finding(found.level, entry.place, f"the reference, line {found.line}: {found.message}")
 
 
 def _names(item: CodeItem) -> Iterator[str]:

@@ -6,9 +6,9 @@ from typing import Any
 
 from seedtune.domains.lint.answers import choices_of, longest, positions, shortest
 from seedtune.domains.lint.content import Content
-from seedtune.domains.lint.programs import programs_of
 from seedtune.domains.lint.reviewed import count_outcomes
 from seedtune.domains.loader import ItemFile, Suite
+from seedtune.domains.programs import python_blocks
 from seedtune.errors import DomainError
 
 
@@ -22,7 +22,7 @@ def count_content(content: Content) -> dict[str, Any]:
             "with_input": sum(bool(seed.task.input.strip()) for seed in seeds),
             "packs": dict(Counter(seed.pack for seed in seeds)),
             "topics": dict(Counter(seed.task.topic for seed in seeds)),
-            "programs": sum(len(programs_of(seed.task.output)) for seed in seeds),
+            "programs": sum(len(python_blocks(seed.task.output)) for seed in seeds),
         },
         "items": {
             "total": len(items),

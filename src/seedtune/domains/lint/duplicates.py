@@ -6,16 +6,17 @@ are compared with the items only. Of items with computed answers, whose question
 material counts.
 """
 
+import re
 from collections.abc import Iterator
 
 from seedtune.domains.contamination import Gram, answers_of, passages, wordings_of
 from seedtune.domains.lint.content import Content, Finding
-from seedtune.domains.lint.programs import FENCE
 from seedtune.domains.loader import Item
 from seedtune.records import ExactItem, SeedTask
 from seedtune.similarity import RougeIndex
 
 _DUPLICATE = 0.7
+_PROGRAM = re.compile(r"```(?:python|py)3?(?:[ \t][^\n]*)?\n(.*?)```", re.DOTALL | re.IGNORECASE)
 
 
 def check_duplicates(content: Content) -> Iterator[Finding]:
@@ -39,7 +40,7 @@ def check_passages(content: Content) -> Iterator[Finding]:
     prose, seeds, items = _Passages(), _Passages(), _Passages()
     for seed in content.seeds:
         whole = _texts_of_seed(seed.task)
-        yield from prose.find(seed.place, [FENCE.sub("\n", text) for text in whole])
+        yield from prose.find(seed.place, [_PROGRAM.sub("\n", text) for text in whole])
         seeds.add(seed.place, whole)
     for entry in content.items:
         texts = _texts_of_item(entry.item)

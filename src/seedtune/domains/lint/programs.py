@@ -1,21 +1,19 @@
-"""The answers of seed tasks: complete, their Python compiles, and it passes the domain's own check.
+"""The answers of seed tasks are complete; their Python and the items' compiles and passes the domain's own check.
 
 A domain may bring a file ``checks.py`` with ``check_program(source)``, which gives a :class:`ProgramFault` for each
 fault of one program. The lint runs that file, so lint only folders whose code you would run; the programs themselves
 are compiled and never run.
 """
 
-import re
-import textwrap
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from seedtune.domains.lint.content import Content, Finding, SeedAt
+from seedtune.domains.lint.content import Content, Finding
 from seedtune.domains.own_code import own_function
+from seedtune.domains.programs import compile_fault, python_blocks
+from seedtune.records import CodeItem
 
-FENCE = re.compile(r"```(?:python|py)3?(?:[ \t][^\n]*)?\n(.*?)```", re.DOTALL | re.IGNORECASE)
 _CHECKS = "checks.py"
 
 
@@ -32,12 +30,6 @@ class ProgramFault:
 CheckProgram = Callable[[str], Iterable[ProgramFault]]
 
 
-def programs_of(output: str) -> list[str]:
-    """The Python programs of an answer."""
-    # Below a list item a block is indented as a whole.
-    return [textwrap.dedent(code) for code in FENCE.findall(output)]
-
-
 def check_outputs(content: Content) -> Iterator[Finding]:
     """No answer is cut off."""
     for seed in content.seeds:
@@ -49,34 +41,29 @@ def check_outputs(content: Content) -> Iterator[Finding]:
 
 
 def check_programs(content: Content) -> Iterator[Finding]:
-    """The Python of the seed tasks compiles and passes the domain's own check."""
+    """The Python of the seed tasks and the references of the code items compile and pass the domain's own check."""
     check = own_function(content.domain.folder, _CHECKS, "check_program")
+    for place, source, name in _programs(content):
+        fault = compile_fault(source)
+        if fault:
+            yield Finding("error", place, f"{name} does not compile: {fault}")
+        elif check:
+            yield from _own_faults(check, source, place, name)
+
+
+def _programs(content: Content) -> Iterator[tuple[str, str, str]]:
+    """Each program's place, its text, and what it is called in a message."""
     for seed in content.seeds:
-        for number, source in enumerate(programs_of(seed.task.output), 1):
-            fault = _does_not_compile(source)
-            if fault:
-                yield Finding("error", seed.place, f"code does not compile: {fault}")
-            elif check:
-                yield from _own_faults(check, source, seed, number)
+        for number, source in enumerate(python_blocks(seed.task.output), 1):
+            yield seed.place, source, f"program {number}"
+    for entry in content.items:
+        if isinstance(entry.item, CodeItem):
+            yield entry.place, entry.item.reference, "the reference"
 
 
-def _does_not_compile(source: str) -> str:
+def _own_faults(check: CheckProgram, source: str, place: str, name: str) -> list[Finding]:
     try:
-        with warnings.catch_warnings():
-            # A dubious escape compiles; Python would print a warning without the seed's place.
-            warnings.simplefilter("ignore")
-            compile(source, "seed", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as problem:
-        return str(problem)
-    return ""
-
-
-def _own_faults(check: CheckProgram, source: str, seed: SeedAt, number: int) -> list[Finding]:
-    try:
-        return [
-            Finding(fault.level, seed.place, f"program {number}, line {fault.line}: {fault.message}")
-            for fault in check(source)
-        ]
+        return [Finding(fault.level, place, f"{name}, line {fault.line}: {fault.message}") for fault in check(source)]
     except Exception as problem:  # foreign code
         said = f"{_CHECKS}: check_program failed: {type(problem).__name__}: {problem}"
-        return [Finding("error", seed.place, said)]
+        return [Finding("error", place, said)]
