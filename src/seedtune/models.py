@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from jinja2 import TemplateError, TemplateSyntaxError
 
 from seedtune.config import ModelConfig
 from seedtune.errors import ModelError
+from seedtune.records import Message
 
 if TYPE_CHECKING:
     import torch
@@ -256,6 +257,63 @@ def load_model(config: ModelConfig, training: bool = False, four_bit: bool = Fal
         except torch.OutOfMemoryError as problem:
             raise ModelError(f"{config.name}: does not fit into the GPU's memory; use a smaller model") from problem
     return moved if training else moved.eval()
+
+
+def attach_adapter(model: Any, folder: Path, base: str, name: str = "default") -> Any:
+    """A model with one more adapter, every weight of which has a place.
+
+    Args:
+        model: A base model, or what this function made of one.
+        folder: The adapter's, as peft saves it.
+        base: What messages call the base.
+        name: The adapter's.
+
+    Raises:
+        ModelError: it does not fit, or cannot be read.
+    """
+    from peft import PeftConfig, PeftModelForCausalLM
+    from safetensors import SafetensorError
+
+    misfit = f"{folder}: this adapter does not fit {base}"
+    try:
+        if not isinstance(model, PeftModelForCausalLM):
+            model = PeftModelForCausalLM(
+                model, PeftConfig.from_pretrained(str(folder)), name, autocast_adapter_dtype=False
+            )
+        loaded: Any = model.load_adapter(str(folder), name, autocast_adapter_dtype=False)
+    except (RuntimeError, ValueError, OSError, SafetensorError) as problem:
+        # The first line of torch is a heading; the second names what does not fit.
+        reason = " ".join(line.strip() for line in str(problem).splitlines()[:2])
+        raise ModelError(f"{misfit}: {reason}") from problem
+    # peft passes over weights that the base has no place for, and leaves layers without weights as they are.
+    if left_over := [*loaded.unexpected_keys, *loaded.missing_keys]:
+        raise ModelError(f"{misfit}: {len(left_over)} weights have no counterpart, such as {left_over[0]}")
+    return model.eval()
+
+
+def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """The tokens that end an answer, by the tokenizer and by the model's generation config."""
+    settings = model.generation_config
+    configured: Any = settings.eos_token_id if settings else None
+    ends: list[Any] = [tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])]
+    return frozenset(end for end in ends if end is not None)
+
+
+def chat_prompt(tokenizer: Any, turns: Sequence[Message]) -> str:
+    """The text from which a model goes on with a chat; the special tokens stand in it.
+
+    Raises:
+        ModelError: the template refuses this chat.
+    """
+    messages = [turn.model_dump() for turn in turns]
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    except TemplateError as problem:
+        roles = ", ".join(message["role"] for message in messages)
+        raise ModelError(
+            f"the chat template refuses a chat of {roles}: {problem}; set model.chat_template, "
+            "or take the domain's system_prompt out"
+        ) from problem
 
 
 def _place() -> "int | str":

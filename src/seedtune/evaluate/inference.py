@@ -15,9 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from jinja2 import TemplateError
-from peft import PeftConfig, PeftModelForCausalLM
-from safetensors import SafetensorError
+from peft import PeftModelForCausalLM
 from transformers import DynamicCache
 
 from seedtune import models
@@ -61,17 +59,9 @@ class Chat:
         """The text that the model goes on from.
 
         Raises:
-            EvaluationError: the template refuses this chat.
+            ModelError: the template refuses this chat.
         """
-        messages = [turn.model_dump() for turn in turns]
-        try:
-            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-        except TemplateError as problem:
-            roles = ", ".join(message["role"] for message in messages)
-            raise EvaluationError(
-                f"the chat template refuses a chat of {roles}: {problem}; set model.chat_template, "
-                "or take the domain's system_prompt out"
-            ) from problem
+        return models.chat_prompt(self.tokenizer, turns)
 
 
 def base_digest(config: ModelConfig) -> str:
@@ -106,39 +96,20 @@ class Student:
             chat: Its tokenizer.
 
         Raises:
-            ModelError: the base cannot be loaded.
-            EvaluationError: an adapter does not fit the base.
+            ModelError: the base cannot be loaded, or an adapter does not fit it.
         """
         self._tokenizer = chat.tokenizer
-        base = models.load_model(config)
-        configured: Any = base.generation_config.eos_token_id if base.generation_config else None
-        ends = [self._tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])]
-        self._ends = frozenset(end for end in ends if end is not None)
+        self._model: Any = models.load_model(config)
+        self._ends = models.end_tokens(self._model, self._tokenizer)
         self._adapters = dict(adapters)
-        self._model: Any = base
         for name, folder in self._adapters.items():
             if folder is not None:
-                self._attach(config.name, name, folder)
+                self._model = models.attach_adapter(self._model, folder, config.name, name)
         self._variant = next(iter(self._adapters))
         # Of each its own: keys and values of a beginning that prompts share are those of one model.
         self._decoders = {name: Decoder(self._model, self._ends, self._text) for name in self._adapters}
         self._families: dict[Hashable, list[int]] = {}
         self._beginnings: OrderedDict[tuple[str, tuple[int, ...]], _Layers] = OrderedDict()
-
-    def _attach(self, base: str, name: str, folder: Path) -> None:
-        misfit = f"{folder}: this adapter does not fit {base}"
-        try:
-            if not isinstance(self._model, PeftModelForCausalLM):
-                settings = PeftConfig.from_pretrained(str(folder))
-                self._model = PeftModelForCausalLM(self._model, settings, name, autocast_adapter_dtype=False)
-            loaded: Any = self._model.load_adapter(str(folder), name, autocast_adapter_dtype=False)
-        except (RuntimeError, ValueError, OSError, SafetensorError) as problem:
-            # The first line of torch is a heading; the second names what does not fit.
-            reason = " ".join(line.strip() for line in str(problem).splitlines()[:2])
-            raise EvaluationError(f"{misfit}: {reason}") from problem
-        # peft passes over weights that the base has no place for, and leaves layers without weights as they are.
-        if left_over := [*loaded.unexpected_keys, *loaded.missing_keys]:
-            raise EvaluationError(f"{misfit}: {len(left_over)} weights have no counterpart, such as {left_over[0]}")
 
     @contextmanager
     def variant(self, name: str) -> Generator[None]:

@@ -18,7 +18,7 @@ from transformers.cache_utils import DynamicLayer
 
 from seedtune.config import LocalTeacherConfig, ModelConfig
 from seedtune.errors import ModelError, TeacherError
-from seedtune.models import EMBEDDED, EMBEDDED_TITLE, load_model, load_tokenizer
+from seedtune.models import EMBEDDED, EMBEDDED_TITLE, chat_prompt, end_tokens, load_model, load_tokenizer
 from seedtune.records import Reply, Request, Usage, content_id
 from seedtune.teachers.decoding import Decoder, Row, Writing
 from seedtune.teachers.engine import Engine, write
@@ -50,10 +50,7 @@ class LocalTeacher:
                 f"{config.model}: not all of its layers keep keys and values (linear attention?), which the local "
                 "teacher needs; serve it with vLLM, and set teacher.type=openai and teacher.base_url"
             )
-        settings: Any = loaded.generation_config
-        ends: list[Any] = [self._tokenizer.eos_token_id]
-        ends += settings.eos_token_id if isinstance(settings.eos_token_id, list) else [settings.eos_token_id]
-        self._ends = frozenset(end for end in ends if end is not None)
+        self._ends = end_tokens(loaded, self._tokenizer)
         self._window: int | None = loaded.config.get_text_config().to_dict().get("max_position_embeddings")
         self._decoder = Decoder(loaded, self._ends, self._text)
         self._stop = threading.Event()
@@ -110,8 +107,7 @@ class LocalTeacher:
         return list(await asyncio.gather(*(asyncio.wrap_future(self._engine.write(row)) for row in rows)))
 
     def _row(self, request: Request) -> Row:
-        turns = [message.model_dump() for message in request.messages]
-        text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        text = chat_prompt(self._tokenizer, request.messages)
         # The template has written the special tokens already.
         encoded: Any = self._tokenizer(f"{text}{request.prefix}", add_special_tokens=False)
         return Row(

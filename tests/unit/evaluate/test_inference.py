@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from seedtune.config import ModelConfig
-from seedtune.errors import EvaluationError
+from seedtune.errors import EvaluationError, ModelError
 from seedtune.evaluate.inference import Chat, Choice, Student, base_digest
 from seedtune.evaluate.suites import Question
 from seedtune.records import Message, Task
@@ -239,7 +239,7 @@ def test_a_template_that_refuses_the_chat_is_named(config: ModelConfig, tmp_path
         "{{ raise_exception('no system') }}{% endif %}{% endfor %}"
     )
     chat = Chat(config.model_copy(update={"chat_template": template}))
-    with pytest.raises(EvaluationError, match=r"system, user: no system; set model\.chat_template"):
+    with pytest.raises(ModelError, match=r"system, user: no system; set model\.chat_template"):
         chat.prompt([Message(role="system", content="You are a baker."), Message(role="user", content="?")])
 
 
@@ -288,7 +288,7 @@ def test_an_adapter_of_a_wider_base_is_refused(
     config: ModelConfig, chat: Chat, tiny_llama: Path, tmp_path: Path
 ) -> None:
     wider = write_adapter(other_llama(tiny_llama, hidden_size=64), tmp_path)
-    with pytest.raises(EvaluationError, match="does not fit"):
+    with pytest.raises(ModelError, match="does not fit"):
         Student(config, both(wider), chat)
 
 
@@ -296,7 +296,7 @@ def test_an_adapter_of_a_deeper_base_is_refused(
     config: ModelConfig, chat: Chat, tiny_llama: Path, tmp_path: Path
 ) -> None:
     other = write_adapter(other_llama(tiny_llama, num_hidden_layers=4, layer_types=None), tmp_path)
-    with pytest.raises(EvaluationError, match="does not fit"):
+    with pytest.raises(ModelError, match="does not fit"):
         Student(config, both(other), chat)
 
 
@@ -304,12 +304,12 @@ def test_the_refusal_of_an_adapter_names_what_does_not_fit(
     config: ModelConfig, chat: Chat, tiny_llama: Path, tmp_path: Path
 ) -> None:
     wider = write_adapter(other_llama(tiny_llama, hidden_size=64), tmp_path)
-    with pytest.raises(EvaluationError, match="size mismatch"):
+    with pytest.raises(ModelError, match="size mismatch"):
         Student(config, both(wider), chat)
 
 
 def test_a_folder_without_an_adapter_is_refused(config: ModelConfig, chat: Chat, tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match="adapter_config"):
+    with pytest.raises(ModelError, match="adapter_config"):
         Student(config, both(tmp_path), chat)
 
 
@@ -317,7 +317,7 @@ def test_a_damaged_adapter_is_refused(config: ModelConfig, chat: Chat, adapter: 
     damaged = shutil.copytree(adapter, tmp_path / "damaged")
     weights = damaged / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:200])
-    with pytest.raises(EvaluationError):
+    with pytest.raises(ModelError):
         Student(config, both(damaged), chat)
 
 
