@@ -11,11 +11,11 @@ import sys
 
 from cyclopts import CycloptsError, UnknownOptionError, UnusedCliTokensError
 
-from seedtune.cli import domains, machine, results, stages  # the commands
+from seedtune.cli import domains, machine, results, review, stages  # the commands
 from seedtune.cli.app import app
 from seedtune.errors import LimitReached, SeedtuneError
 
-__all__ = ["app", "domains", "machine", "main", "results", "stages"]
+__all__ = ["app", "domains", "machine", "main", "results", "review", "stages"]
 
 _SAVING = {("run",), ("generate",), ("train",), ("evaluate",), ("bgp", "fetch")}
 """Commands that go on where they were interrupted."""

@@ -1,5 +1,6 @@
 """Studio, chat, and the state of this machine."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,38 +48,62 @@ def studio(
     return serve(runs_dir, host=host, port=port, token=token, configs=configs, data=data, open_browser=open_)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Sampling:
+    """How both sides decode."""
+
+    temperature: float = 0.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    """The nucleus that is drawn from."""
+    max_tokens: int = 512
+    """Longest answer."""
+    seed: int = 0
+    """Of what is drawn."""
+
+
 @app.command
 def chat(
     run_folder: Path,
     /,
     *,
     with_: Annotated[Literal["both", "base", "tuned"], Parameter(name="--with")] = "both",
-    temperature: float = 0.0,
-    top_p: float = 1.0,
-    max_tokens: int = 512,
-    seed: int = 0,
+    blind: bool = False,
+    system: str | None = None,
+    by: str | None = None,
+    sampling: Sampling | None = None,
 ) -> int:
-    """Talk with a run's base and tuned model in the terminal.
+    """Talk with a run's base and tuned model in the terminal, and vote on their answers.
 
     Parameters
     ----------
     with_
         Who answers: both, one after the other, or one of them.
-    temperature
-        0 is greedy.
-    top_p
-        The nucleus that is drawn from.
-    max_tokens
-        Longest answer.
-    seed
-        Of what is drawn.
+    blind
+        Do not say who is who until it is asked for.
+    system
+        A system prompt in the place of the domain's; empty is none.
+    by
+        Who votes; by default the user of this machine.
     """
+    from pydantic import ValidationError
+
+    from seedtune.errors import ConfigError
+    from seedtune.records import validation_message
     from seedtune.web.pair import SIDES, Decoding
+    from seedtune.web.terminal_chat import Manner
     from seedtune.web.terminal_chat import chat as talk
 
-    sides = SIDES if with_ == "both" else (with_,)
-    decoding = Decoding(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed)
-    return talk(run_folder, sides=sides, decoding=decoding)
+    try:
+        decoding = Decoding(**asdict(sampling or Sampling()))
+    except ValidationError as problem:
+        raise ConfigError(validation_message(problem)) from problem
+    return talk(
+        run_folder,
+        manner=Manner(SIDES if with_ == "both" else (with_,), blind, system, by),
+        decoding=decoding,
+    )
 
 
 @app.command

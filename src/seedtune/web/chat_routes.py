@@ -18,10 +18,11 @@ from seedtune.domains.programs import programs_of
 from seedtune.errors import RunError, SeedtuneError
 from seedtune.records import json_line
 from seedtune.web.context import answer, body_of, run_of, run_page, studio_of
-from seedtune.web.conversations import ChatRoom, Choice, tally
+from seedtune.web.conversations import ChatRoom
 from seedtune.web.folders import RunFolder
 from seedtune.web.pair import Decoding, trained
 from seedtune.web.programs import MADE, Workbench
+from seedtune.web.votes import VOTES, Choice, tally
 
 _LISTED = 2_000
 """Files that are offered at once."""
@@ -165,7 +166,7 @@ async def vote(request: Request) -> Response:
 
 def read_votes(request: Request) -> Response:
     """How votes stand."""
-    return answer(tally(run_of(request)))
+    return answer(tally(run_of(request).file(VOTES)))
 
 
 def list_files(request: Request) -> Response:

@@ -1,25 +1,23 @@
-"""Conversations with base and tuned model side by side, and what people said of the answers."""
+"""Conversations with base and tuned model side by side."""
 
 import secrets
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from threading import Lock
-from typing import Any, Literal
+from typing import Any
 
 from seedtune.domains.programs import programs_of
-from seedtune.errors import DataError, ModelError, RunError
-from seedtune.records import Message, cut_torn_end, json_line, read_json_lines
+from seedtune.errors import ModelError, RunError
+from seedtune.records import Message
 from seedtune.web.folders import RunFolder
 from seedtune.web.pair import SIDES, Decoding, Side
-from seedtune.web.talker import FOLDER, Talker
+from seedtune.web.talker import Talker
+from seedtune.web.votes import VOTES, Asked, Choice, append_vote
 
-VOTES = f"{FOLDER}/votes.jsonl"
 _KEPT = 200
 """Conversations that a studio remembers."""
 
-Choice = Literal["left", "right", "both", "neither"]
 Event = dict[str, Any]
 
 
@@ -140,30 +138,19 @@ class ChatRoom:
         conversation, talker = self.conversation(run, identity), self.talker(run)
         if not 0 <= turn < len(conversation.turns):
             raise RunError("there is no such answer to vote on")
-        asked = conversation.turns[turn]
-        left, right = conversation.order
-        word = {
-            "conversation": conversation.id,
-            "turn": turn,
-            "choice": {"left": left, "right": right}.get(choice, choice),
-            "blind": conversation.blind,
-            "left": left,
-            "by": by,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "adapter_sha256": talker.about.get("adapter_sha256", "") if talker else "",
-            "decoding": asked.decoding.model_dump(),
-            "question": asked.text,
-            "answers": dict(asked.answers),
-        }
-        path = run.file(VOTES)
+        said = conversation.turns[turn]
+        asked = Asked(
+            conversation.id,
+            turn,
+            conversation.order,
+            conversation.blind,
+            said.text,
+            said.answers,
+            said.decoding,
+            talker.about.get("adapter_sha256", "") if talker else "",
+        )
         with self._lock:
-            try:
-                if path.is_file():
-                    cut_torn_end(path)
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json_line(word))
-            except OSError as problem:
-                raise DataError(f"{path}: cannot be written: {problem.strerror}") from problem
+            append_vote(run.file(VOTES), asked, choice, by)
 
 
 def _answers(conversation: Conversation, turn: Turn, events: Generator[Event]) -> Generator[Event]:
@@ -184,19 +171,3 @@ def _answers(conversation: Conversation, turn: Turn, events: Generator[Event]) -
         events.close()
     conversation.turns.append(turn)
     yield {"turn": len(conversation.turns) - 1}
-
-
-def tally(run: RunFolder) -> dict[str, Counter[str]]:
-    """How often each side was preferred, blind and not; of several votes of one person on one turn the last counts.
-
-    Raises:
-        DataError: the votes cannot be read.
-    """
-    path = run.file(VOTES)
-    last: dict[tuple[str, int, str], dict[str, Any]] = {}
-    for _, word in read_json_lines(path) if path.is_file() else ():
-        last[str(word.get("conversation")), int(word.get("turn", 0)), str(word.get("by"))] = word
-    counts: dict[str, Counter[str]] = {"blind": Counter(), "open": Counter()}
-    for word in last.values():
-        counts["blind" if word.get("blind") else "open"][str(word.get("choice"))] += 1
-    return counts

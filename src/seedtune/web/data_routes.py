@@ -12,6 +12,7 @@ from seedtune.web.context import answer, body_of, query_of, run_of, run_page, st
 from seedtune.web.queries import Filters, Place
 from seedtune.web.repairs import Repair
 from seedtune.web.review_desk import Desk, Save
+from seedtune.web.terminal_review import of_item, of_repair
 
 Reviewer = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
@@ -32,6 +33,7 @@ class Saves(BaseModel):
 class RepairOf(BaseModel):
     """A repair of every task of a filter."""
 
+    by: Reviewer
     repair: Repair
     filters: Filters = Filters()
 
@@ -39,7 +41,6 @@ class RepairOf(BaseModel):
 class RepairNow(RepairOf):
     """A repair that was looked at."""
 
-    by: Reviewer
     expected: int = Field(ge=1)
     """Tasks that the preview showed."""
 
@@ -69,7 +70,9 @@ def show_facets(request: Request) -> Response:
 
 def show_item(request: Request) -> Response:
     """One candidate with everything that is known of it."""
-    return answer(_desk(request).item(request.path_params["n"], query_of(request, Who).by))
+    desk, by = _desk(request), query_of(request, Who).by
+    item = desk.item(request.path_params["n"], by)
+    return answer({**item, "commands": of_item(desk.run.path, item["id"], by)})
 
 
 async def save(request: Request) -> Response:
@@ -82,7 +85,8 @@ async def save(request: Request) -> Response:
 async def preview_repair(request: Request) -> Response:
     """What a repair would change."""
     asked, desk = await body_of(request, RepairOf), _desk(request)
-    return answer(await run_in_threadpool(desk.preview, asked.repair, asked.filters))
+    found = await run_in_threadpool(desk.preview, asked.repair, asked.filters)
+    return answer({**found, "command": of_repair(desk.run.path, asked.repair, asked.filters, asked.by)})
 
 
 async def repair(request: Request) -> Response:

@@ -90,8 +90,8 @@ class Index:
         with self._turn, self.connect() as connection:
             yield connection
 
-    def refresh(self, wait_s: float) -> None:
-        """Bring the index up to date, in the background; come back when it is, or after ``wait_s``."""
+    def refresh(self, wait_s: float | None) -> None:
+        """Bring the index up to date, in the background; come back when it is, or after ``wait_s`` if that is given."""
         with self._lock:
             if self._worker is None or not self._worker.is_alive():
                 self._prepare()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, Field
 
 from seedtune import models, runs
@@ -104,13 +103,10 @@ class Pair:
             self._tuned: Any = models.load_model(tuned)
             weights = adapter / "config.json"
         else:
-            self._tuned = self._model = _with_adapter(self._model, adapter, config.model.name)
+            self._tuned = self._model = models.attach_adapter(self._model, adapter, config.model.name)
             self._switches = _switches(self._model)
             weights = adapter / WEIGHTS
-        settings: Any = self._model.generation_config
-        configured = settings.eos_token_id if settings else None
-        ends = [self._tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])]
-        self._ends = frozenset(end for end in ends if end is not None)
+        self._ends = models.end_tokens(self._model, self._tokenizer)
         self._window: int | None = self._model.config.get_text_config().to_dict().get("max_position_embeddings")
         system = load_domain(config.domain).file.system_prompt or ""
         self.about = About(
@@ -186,12 +182,7 @@ class Pair:
                 switch.enable_adapters(True)
 
     def _prompt(self, turns: Sequence[Message]) -> list[int]:
-        messages = [turn.model_dump() for turn in turns]
-        try:
-            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        except TemplateError as problem:
-            roles = ", ".join(message["role"] for message in messages)
-            raise ModelError(f"the chat template refuses a chat of {roles}: {problem}") from problem
+        text = models.chat_prompt(self._tokenizer, turns)
         # The template has written the special tokens already.
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -284,28 +275,6 @@ def trained(folder: Path) -> runs.Run:
         if not (adapter / name).is_file() or digest not in (None, file_sha256(adapter / name)):
             raise RunError(f"{adapter / name}: this is not what 'seedtune train' wrote; restore it, or train again")
     return run
-
-
-def _with_adapter(base: Any, adapter: Path, name: str) -> Any:
-    """The base with its adapter, every weight of which has a place.
-
-    Raises:
-        ModelError: it does not fit.
-    """
-    from peft import PeftConfig, PeftModelForCausalLM
-    from safetensors import SafetensorError
-
-    misfit = f"{adapter}: this adapter does not fit {name}"
-    try:
-        settings = PeftConfig.from_pretrained(str(adapter))
-        model: Any = PeftModelForCausalLM(base, settings, autocast_adapter_dtype=False)
-        loaded: Any = model.load_adapter(str(adapter), "default", autocast_adapter_dtype=False)
-    except (RuntimeError, ValueError, OSError, SafetensorError) as problem:
-        reason = " ".join(line.strip() for line in str(problem).splitlines()[:2])
-        raise ModelError(f"{misfit}: {reason}") from problem
-    if left_over := [*loaded.unexpected_keys, *loaded.missing_keys]:
-        raise ModelError(f"{misfit}: {len(left_over)} weights have no counterpart, such as {left_over[0]}")
-    return model.eval()
 
 
 def _switches(model: Any) -> list[Any]:

@@ -49,8 +49,16 @@ class Shown:
 class Desk:
     """One run's data, for all pages that look at it."""
 
-    def __init__(self, run: RunFolder, runs: RunsFolder) -> None:
+    def __init__(self, run: RunFolder, runs: RunsFolder, wait_s: float | None = _WAIT_S) -> None:
+        """Open it; nothing is read yet.
+
+        Args:
+            run: The run.
+            runs: Its folder.
+            wait_s: So long to wait for an index that is being made; None is to its end.
+        """
         self.run = run
+        self._wait_s = wait_s
         self.background = Background(run, runs)
         self.index = Index(run, self.background.topics)
         self._decisions = Decisions()
@@ -97,6 +105,39 @@ class Desk:
                 **self._row_json(shown, by),
                 **self.background.about(connection, shown.row, shown.verdict, shown.task),
             }
+
+    def rows(self, filters: Filters, by: str) -> Iterator[dict[str, Any]]:
+        """Every candidate of a filter, in order, as on a page."""
+        self._refresh()
+        with self.index.connect() as connection:
+            for shown in self._show(find_all(connection, filters, self.background.goal)):
+                yield self._row_json(shown, by)
+
+    def task(self, identity: str) -> tuple[dict[str, str], dict[str, str]]:
+        """A task as people left it, and as it was generated.
+
+        Raises:
+            RunError: it is not there.
+        """
+        self._refresh()
+        with self.index.connect() as connection:
+            row = find_row(connection, "id", identity)
+            if row is None:
+                raise RunError(f"{self.run.name}: there is no task {identity}")
+            shown = next(self._show([row]))
+        return shown.task, _task(shown.verdict["candidate"])
+
+    def amend(self, identities: Sequence[str], by: str, **change: Any) -> None:
+        """Change parts of a reviewer's words on tasks; what else was said of them stays.
+
+        Raises:
+            RunError: a task is not there; nothing is written.
+            DataError: the file cannot be written; nothing is written.
+        """
+        self._refresh()
+        with self._lock:
+            before = {identity: self._decisions.word(identity, by) for identity in identities}
+        self.save([_as_save(identity, word).model_copy(update=change) for identity, word in before.items()], by)
 
     def save(self, saves: Sequence[Save], by: str, batch: str = "") -> None:
         """Append words, in their order; they are on the disk when this returns.
@@ -199,7 +240,7 @@ class Desk:
     def _refresh(self) -> None:
         """Bring index and decisions up to what the files hold now."""
         self.background.refresh()
-        self.index.refresh(_WAIT_S)
+        self.index.refresh(self._wait_s)
         path = self.run.file(f"generate/{REVIEW}")
         with self._lock:
             stamp = _stamp(path)

@@ -1,6 +1,5 @@
 """``seedtune studio``: serve the pages until Ctrl-C."""
 
-import getpass
 import logging
 import secrets
 import socket
@@ -16,6 +15,7 @@ from seedtune.errors import ConfigError
 from seedtune.web.app import create_app
 from seedtune.web.run_routes import list_configs
 from seedtune.web.security import Access, is_loopback
+from seedtune.web.terminal_review import user_name
 
 PORT = 8765
 
@@ -55,7 +55,7 @@ def serve(
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}/"
     if token is not None:
         address += f"?token={token}"
-    app = create_app(runs_dir, access, configs=list_configs(configs), reviewer=_reviewer(), data=data)
+    app = create_app(runs_dir, access, configs=list_configs(configs), reviewer=user_name(), data=data)
     settings = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=3
     )
@@ -88,11 +88,3 @@ def _bind(host: str, port: int | None) -> socket.socket:
         else:
             break
     return listener
-
-
-def _reviewer() -> str:
-    """The name that decisions are signed with unless a page gives another."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user id without a name, as in some containers
-        return "reviewer"

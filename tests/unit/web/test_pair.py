@@ -12,10 +12,10 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from seedtune.errors import ModelError, RunError
+from seedtune.errors import ConfigError, ModelError, RunError
 from seedtune.records import Message
 from seedtune.web.pair import Decoding, Ending, Pair, Piece, Side
-from seedtune.web.terminal_chat import chat
+from seedtune.web.terminal_chat import Manner, chat
 from tuned_run import QUESTION, fully_tuned_run, teach, tuned_run, write_adapter
 
 BASE, TUNED = "No, höchstens 反射.", "Yes: 64500."
@@ -152,7 +152,7 @@ def test_the_terminal_shows_both_answers(run: Path, capsys: pytest.CaptureFixtur
 
 
 def test_the_terminal_asks_one_side_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    chat(run, sides=("tuned",), decoding=Decoding(max_tokens=60), source=io.StringIO(f"{QUESTION}\n"))
+    chat(run, manner=Manner(("tuned",)), decoding=Decoding(max_tokens=60), source=io.StringIO(f"{QUESTION}\n"))
     shown = capsys.readouterr().out
     assert TUNED in shown
     assert BASE not in shown
@@ -188,11 +188,48 @@ def test_ctrl_c_ends_an_answer_and_not_the_chat(
 
     monkeypatch.setattr(Pair, "answer", interrupted)
     handler = signal.getsignal(signal.SIGINT)
-    assert chat(run, sides=("base",), source=io.StringIO(f"{QUESTION}\n/help\n")) == 0
+    assert chat(run, manner=Manner(("base",)), source=io.StringIO(f"{QUESTION}\n/help\n")) == 0
     shown = capsys.readouterr().out
     assert "[stopped]" in shown
     assert shown.count("/reset begins anew") == 2
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+def votes(run: Path) -> list[dict[str, object]]:
+    path = run / "chat" / "votes.jsonl"
+    found = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    path.unlink(missing_ok=True)
+    return found
+
+
+@pytest.mark.parametrize("turned", [0, 1])
+def test_a_blind_chat_names_nobody_and_a_vote_means_who_stood_there(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, turned: int
+) -> None:
+    monkeypatch.setattr("secrets.randbelow", lambda bound: turned)
+    said = f"/left\n{QUESTION}\n/left\n/reveal\n/tuned\n"
+    chat(run, manner=Manner(blind=True, by="ada"), decoding=Decoding(max_tokens=60), source=io.StringIO(said))
+    shown, complained = capsys.readouterr()
+    first, second = (TUNED, BASE) if turned else (BASE, TUNED)
+    left, right = ("tuned", "base") if turned else ("base", "tuned")
+    assert f"[left]\n{first}\n[right]\n{second}\n" in shown
+    assert f"left: {left}, right: {right}" in shown
+    assert "there are no two answers to vote on" in complained
+    kept = [{key: vote[key] for key in ("choice", "blind", "left", "by", "turn")} for vote in votes(run)]
+    about = {"left": left, "by": "ada", "turn": 0}
+    assert kept == [{"choice": left, "blind": True, **about}, {"choice": "tuned", "blind": False, **about}]
+
+
+def test_an_open_chat_takes_votes_by_name(run: Path) -> None:
+    chat(run, decoding=Decoding(max_tokens=60), source=io.StringIO(f"{QUESTION}\n/tuned\n/neither\n/left\n"))
+    found = votes(run)
+    assert [(vote["choice"], vote["blind"]) for vote in found] == [("tuned", False), ("neither", False)]
+    assert found[0]["answers"] == {"base": BASE, "tuned": TUNED}
+
+
+def test_one_side_alone_is_not_blind() -> None:
+    with pytest.raises(ConfigError, match="--blind: both sides must answer"):
+        Manner(("tuned",), blind=True)
 
 
 def test_the_terminal_needs_no_web_server() -> None:

@@ -138,7 +138,7 @@ class TestRepairs:
         return Page(tmp_path / "runs")
 
     def test_a_preview_changes_nothing(self, page: Page, tmp_path: Path) -> None:
-        found = page.post("/api/runs/one/repair/preview", LABEL)
+        found = page.post("/api/runs/one/repair/preview", {**LABEL, "by": "ada"})
         assert found["count"] == 4
         assert found["samples"][0]["after"]["output"] == "one."
         assert lines(tmp_path / "runs") == []

@@ -1,6 +1,6 @@
 // One candidate, large: what is on the row at once, and what stands behind it when it has come.
 
-import { h, plain } from "./dom.js";
+import { command, h, plain } from "./dom.js";
 import { highlight } from "./highlight.js";
 
 const WORDS = { accept: "accepted", reject: "rejected", none: "open" };
@@ -38,6 +38,8 @@ export function behind(item, go) {
     Object.keys(item.facts).length ? h("details", {}, h("summary", {}, "Facts"), h("dl", { className: "facts" },
       Object.entries(item.facts).map(([name, value]) => h("div", {}, h("dt", {}, name),
         h("dd", {}, plain(typeof value === "string" ? value : JSON.stringify(value))))))) : null,
+    h("details", {}, h("summary", {}, "On the command line"), h("dl", { className: "facts" },
+      Object.entries(item.commands).map(([name, line]) => h("div", {}, h("dt", {}, name), h("dd", {}, command(line)))))),
   ].filter(Boolean);
 }
 

@@ -1,7 +1,7 @@
 // One repair of all rows that share a fault, looked at before it is made.
 
 import { post } from "./api.js";
-import { byId, h, number, plain, say } from "./dom.js";
+import { byId, command, h, number, plain, say } from "./dom.js";
 
 /** `edge.before()` ends what is under way, `edge.after({batch, by})` follows a repair that was made. */
 export function watchRepairs(path, name, filters, edge) {
@@ -9,6 +9,7 @@ export function watchRepairs(path, name, filters, edge) {
   let looked = null;
 
   const asked = () => ({
+    by: name(),
     repair: {
       kind: form.kind.value,
       ...(form.part.value ? { parts: [form.part.value] } : {}),
@@ -35,7 +36,7 @@ export function watchRepairs(path, name, filters, edge) {
     looked = found.count ? { ...what, expected: found.count } : null;
     apply.disabled = !looked;
     shown.replaceChildren(h("p", {}, found.count ? `${number(found.count)} rows would change` : "No row of these filters has this fault."),
-      ...found.samples.map(sample));
+      ...(found.count ? [command(found.command)] : []), ...found.samples.map(sample));
   });
 
   byId("repair-open").addEventListener("click", () => {
@@ -52,10 +53,10 @@ export function watchRepairs(path, name, filters, edge) {
   apply.addEventListener("click", attempt(async () => {
     if (!looked) return;
     apply.disabled = true;
-    const by = name(), done = await post(`${path}/repair`, { ...looked, by });
+    const done = await post(`${path}/repair`, looked);
     dialog.close();
     say(`${number(done.count)} rows repaired; u undoes it.`);
-    edge.after({ batch: done.batch, by });
+    edge.after({ batch: done.batch, by: looked.by });
   }));
 }
 
