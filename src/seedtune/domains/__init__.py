@@ -12,8 +12,9 @@ knows which domain it works on.
 """
 
 from seedtune.domains.description import Split
-from seedtune.domains.lint import Finding, LintReport, ProgramFault, domain_counts, lint_domain, lint_folder
+from seedtune.domains.lint import Finding, LintReport, domain_counts, lint_domain, lint_folder
 from seedtune.domains.loader import Domain, ItemFile, Pack, Suite, load_domain, shipped_domains
+from seedtune.domains.program_check import ProgramFault
 from seedtune.domains.scaffold import create_domain
 
 __all__ = [

@@ -1,13 +1,12 @@
 """What every answer is worth: which scorer reads which suite, and by which reading the suite is decided."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seedtune.domains import ProgramFault
 from seedtune.domains.description import SuiteType
 from seedtune.domains.loader import Item
-from seedtune.domains.own_code import own_function
+from seedtune.domains.program_check import ProgramCheck
 from seedtune.evaluate.constraints import score_constraints
 from seedtune.evaluate.exact import score_exact
 from seedtune.evaluate.programs import CodeRunner, CodeScore, as_score, judge_many
@@ -115,11 +114,11 @@ def _programs(job: Job, answers: Sequence[Answer], runner: CodeRunner | None) ->
     if runner is None:
         raise ValueError(f"{job.name}: programs need someone to run them")
     scores = judge_many([(answer.text, item) for answer, item in zip(answers, items, strict=True)], runner)
-    check: Callable[[str], Iterable[ProgramFault]] | None = own_function(job.folder, "checks.py", "check_program")
+    check = ProgramCheck(job.folder)
     outcomes: list[Outcome] = []
     for start in range(0, len(scores), job.samples):
         samples = tuple(scores[start : start + job.samples])
-        found = check(samples[0].program) if check and samples[0].program else ()
-        lint = tuple(f"{fault.level}: line {fault.line}: {fault.message}" for fault in found)
+        found = check.faults(samples[0].program) if samples[0].program else ()
+        lint = tuple(f"{fault.level}: {fault}" for fault in found)
         outcomes.append(Outcome({"lenient": as_score(samples[0])}, answers[start], samples, lint))
     return outcomes

@@ -15,7 +15,6 @@ and nothing of the other cases. A sandbox that cannot be had, and a reference th
 the domain: they raise, and are nobody's wrong answer.
 """
 
-import logging
 import re
 import threading
 from collections import Counter
@@ -25,8 +24,9 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Literal, NamedTuple, get_args
 
-from seedtune.domains import Domain, ProgramFault
+from seedtune.domains import Domain
 from seedtune.domains.own_code import own_function
+from seedtune.domains.program_check import ProgramCheck
 from seedtune.domains.programs import blocks_of, compile_fault, imports_something, programs_of
 from seedtune.domains.running import PROGRAMS, Data, Runner, ending, within
 from seedtune.errors import EvaluationError
@@ -36,8 +36,6 @@ from seedtune.evaluate.scorers import Score
 from seedtune.evaluate.statistics import Estimate, pass_rate
 from seedtune.records import CodeCase, CodeItem
 from seedtune.sandbox import ExecutionResult, Limits
-
-logger = logging.getLogger(__name__)
 
 CodeVerdict = Literal["pass", "wrong_value", "crash", "timeout", "no_code", "api_misuse", "refused"]
 VERDICTS: tuple[CodeVerdict, ...] = get_args(CodeVerdict)
@@ -138,9 +136,7 @@ class CodeRunner:
         self._runner = Runner(domain.folder, workers)
         misuse = own_function(domain.folder, PROGRAMS, "misuse")
         self._misuse: Callable[[str], str] = misuse or (lambda _: "")
-        self._check: Callable[[str], Iterable[ProgramFault]] | None = own_function(
-            domain.folder, "checks.py", "check_program"
-        )
+        self._check = ProgramCheck(domain.folder)
         self._limits: dict[tuple[str, int], Limits] = {}
         self._lock = threading.Lock()
 
@@ -164,14 +160,10 @@ class CodeRunner:
 
     def misused(self, source: str, stderr: Iterable[str]) -> str:
         """How a program that failed misuses the domain's library; empty where nothing is known of it."""
-        try:
-            found = list(self._check(source)) if self._check else []
-        except Exception as problem:  # foreign code
-            logger.warning("%s: check_program failed: %s: %s", self._folder, type(problem).__name__, problem)
-            found = []
-        for fault in found:
-            if fault.level == "error":
-                return f"line {fault.line}: {fault.message}"
+        for fault in self._check.faults(source):
+            # One of the whole program says nothing of the library: it does not compile, or the check itself failed.
+            if fault.level == "error" and fault.line:
+                return str(fault)
         return next(filter(None, map(self._misuse, stderr)), "")
 
     def _data(self, case: CodeCase) -> Data:

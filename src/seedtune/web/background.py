@@ -6,8 +6,7 @@ from typing import Any
 
 from seedtune.config import load_config
 from seedtune.domains import Domain, load_domain
-from seedtune.domains.lint.content import Content, SeedAt
-from seedtune.domains.lint.programs import check_programs
+from seedtune.domains.program_check import ProgramCheck
 from seedtune.domains.programs import python_blocks
 from seedtune.errors import SeedtuneError
 from seedtune.records import SeedTask
@@ -113,15 +112,20 @@ class Background:
 
     def _findings(self, task: dict[str, str]) -> list[dict[str, str]]:
         """What the domain's own check says of the programs of an answer, which is compiled and never run."""
-        if not python_blocks(task["output"]) or not task["instruction"].strip():
+        programs = python_blocks(task["output"])
+        if not programs:
             return []
         if self._domain is None:
             return [{"level": "warning", "message": f"the code was not checked: {self.fault}"}]
         if self._domain.folder.resolve().is_relative_to(self._runs.path):
             # It may have come with a run that somebody else made: looking at one must not run its code.
             return [{"level": "warning", "message": "the code was not checked: the domain lies in the runs folder"}]
-        content = Content(self._domain, (SeedAt("answer", "", SeedTask.model_validate(task)),), ())
         try:
-            return [{"level": found.level, "message": found.message} for found in check_programs(content)]
-        except (SeedtuneError, RecursionError, MemoryError) as problem:
-            return [{"level": "error", "message": f"the code cannot be checked: {problem!r}"}]
+            check = ProgramCheck(self._domain.folder)
+        except SeedtuneError as problem:
+            return [{"level": "error", "message": f"the code cannot be checked: {problem}"}]
+        return [
+            {"level": fault.level, "message": f"program {number}{', ' if fault.line else ': '}{fault}"}
+            for number, source in enumerate(programs, 1)
+            for fault in check.faults(source)
+        ]

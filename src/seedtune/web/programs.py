@@ -13,12 +13,10 @@ from typing import Any
 
 from seedtune.config import load_config
 from seedtune.domains import Domain, load_domain
-from seedtune.domains.lint.content import Content, SeedAt
-from seedtune.domains.lint.programs import check_programs
 from seedtune.domains.own_code import own_function
+from seedtune.domains.program_check import ProgramCheck
 from seedtune.domains.running import PROGRAMS, Data, Runner, within
-from seedtune.errors import DomainError, RunError, SeedtuneError
-from seedtune.records import SeedTask
+from seedtune.errors import DomainError, RunError
 from seedtune.sandbox import Limits
 from seedtune.web.folders import RunFolder, RunsFolder
 
@@ -122,12 +120,10 @@ class Workbench:
         return Data(dict.fromkeys(names, path), arguments=(names[0],))
 
     def _findings(self, source: str) -> list[str]:
-        task = SeedTask(instruction="Write a program.", output=f"```python\n{source}\n```")
         try:
-            found = check_programs(Content(self._domain, (SeedAt("answer", "", task),), ()))
-            return [f"{one.level}: {one.message}" for one in found]
-        except (SeedtuneError, RecursionError, MemoryError) as problem:
-            return [f"error: the program cannot be checked: {problem!r}"]
+            return [f"{fault.level}: {fault}" for fault in ProgramCheck(self._domain.folder).faults(source)]
+        except DomainError as problem:
+            return [f"error: the program cannot be checked: {problem}"]
 
 
 def file_names(source: str) -> list[str]:

@@ -67,7 +67,7 @@ def test_a_sound_item_has_no_finding(linted: Any) -> None:
             {"keys": ["total"], **case(0, expected=[{"total": 1}] * 2)},
             "two lines that are expected have the same total",
         ),
-        ({"reference": "def main(:"}, "the reference does not compile: SyntaxError"),
+        ({"reference": "def main(:"}, "the reference: does not compile: SyntaxError"),
     ],
 )
 def test_a_fault_is_found_and_named(linted: Any, changes: dict[str, Any], message: str) -> None:

@@ -12,9 +12,9 @@ from domain_on_disk import SEEDS, DomainOnDisk
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        ("```python\nx =\n```", "program 1 does not compile: SyntaxError: invalid syntax"),
-        ("Two:\n```py\nx = 1\n```\n```py\nreturn\n```", "program 2 does not compile: SyntaxError: 'return' outside"),
-        ("```python\nx = '\x00'\n```", "program 1 does not compile: "),
+        ("```python\nx =\n```", "program 1: does not compile: SyntaxError: invalid syntax"),
+        ("Two:\n```py\nx = 1\n```\n```py\nreturn\n```", "program 2: does not compile: SyntaxError: 'return' outside"),
+        ("```python\nx = '\x00'\n```", "program 1: does not compile: "),
         ("Like this:\n```\nneighbor 192.0.2.1", "the output has an unclosed code fence"),
         ("The steps are:", "the output looks cut off at its end"),
         ("Flour, water,  \n", "the output looks cut off at its end"),
@@ -90,7 +90,7 @@ def test_the_domains_own_check_sees_only_what_compiles(sound: DomainOnDisk) -> N
     (sound.folder / "checks.py").write_text(CHECKS)
     sound.change(SEEDS, 2, output="```python\nbake(\n```")
     assert [message for _, message in sound.faults()] == [
-        "program 1 does not compile: SyntaxError: '(' was never closed (main.py, line 1)"
+        "program 1: does not compile: SyntaxError: '(' was never closed (main.py, line 1)"
     ]
 
 
@@ -98,7 +98,7 @@ def test_the_domains_own_check_sees_only_what_compiles(sound: DomainOnDisk) -> N
     ("body", "words"),
     [
         ("return 1 / 0", "ZeroDivisionError: division by zero"),
-        ("return ['too hot']", "AttributeError: 'str' object has no attribute 'level'"),
+        ("return ['too hot']", "AttributeError: 'str' object has no attribute 'line'"),
     ],
 )
 def test_a_check_that_fails_is_a_finding_and_the_others_go_on(sound: DomainOnDisk, body: str, words: str) -> None:
@@ -106,7 +106,7 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on(sound: DomainOnDis
     sound.change(SEEDS, 2, output="```python\nx = 1\n```")
     sound.change(SEEDS, 3, topic="sailing")
     assert sorted(sound.faults()) == [
-        (f"{SEEDS}:2", f"checks.py: check_program failed: {words}"),
+        (f"{SEEDS}:2", f"program 1: checks.py: check_program failed: {words}"),
         (f"{SEEDS}:3", "topic 'sailing' is not in domain.yaml"),
     ]
 

@@ -16,13 +16,13 @@ from seedtune.domains.lint.counts import count_content
 from seedtune.domains.lint.duplicates import check_duplicates, check_passages
 from seedtune.domains.lint.exact import check_exact
 from seedtune.domains.lint.minima import check_requirements, check_topics
-from seedtune.domains.lint.programs import ProgramFault, check_outputs, check_programs
+from seedtune.domains.lint.programs import check_outputs, check_programs
 from seedtune.domains.lint.reviewed import check_reviews
 from seedtune.domains.lint.sources import check_citations, check_cited
 from seedtune.domains.loader import Domain, domain_folder, load_domain
 from seedtune.errors import DomainError
 
-__all__ = ["Finding", "LintReport", "ProgramFault", "domain_counts", "lint_domain", "lint_folder"]
+__all__ = ["Finding", "LintReport", "domain_counts", "lint_domain", "lint_folder"]
 
 CHECKS: dict[str, Check] = {
     "topics": check_topics,

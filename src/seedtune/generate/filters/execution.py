@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seedtune.config import ProgramsConfig
-from seedtune.domains import Domain, Pack, ProgramFault
+from seedtune.domains import Domain, Pack
 from seedtune.domains.own_code import own_function
-from seedtune.domains.programs import compile_fault, programs_of
+from seedtune.domains.program_check import ProgramCheck
+from seedtune.domains.programs import programs_of
 from seedtune.domains.running import PROGRAMS, Data, Runner, ending, within
 from seedtune.errors import SandboxError
 from seedtune.generate.filters.form import Rejection
@@ -75,9 +76,7 @@ class ProgramTrials:
         trials = own_function(self._folder, PROGRAMS, "trials")
         assert trials is not None  # Runner has found the file
         self._trials: Callable[[str, Path], tuple[Data, ...]] = trials
-        self._check: Callable[[str], Iterable[ProgramFault]] | None = own_function(
-            self._folder, "checks.py", "check_program"
-        )
+        self._check = ProgramCheck(self._folder)
         self._wrong_value: WrongValue | None = own_function(self._folder, PROGRAMS, "wrong_value", is_optional=True)
 
     @property
@@ -142,9 +141,8 @@ class ProgramTrials:
         printed: list[str] = []
         is_tried = False
         for source in programs_of(candidate.output):
-            fault = self._lint_fault(source)
-            if fault:
-                return Trial(Rejection("program_lint", fault))
+            if faults := [str(fault) for fault in self._check.faults(source) if fault.level == "error"]:
+                return Trial(Rejection("program_lint", faults[0]))
             with tempfile.TemporaryDirectory(dir=self._files) as folder:
                 data = self._data(source, Path(folder))
                 if isinstance(data, str):
@@ -158,15 +156,6 @@ class ProgramTrials:
         if self._config.required and not is_tried:
             return Trial(Rejection("program_missing", "no program that can be run"))
         return Trial(printed="\n".join(printed))
-
-    def _lint_fault(self, source: str) -> str:
-        if fault := compile_fault(source):
-            return fault
-        try:
-            found = list(self._check(source)) if self._check else []
-        except Exception as problem:  # foreign code
-            return f"checks.py: check_program failed: {_steady(f'{type(problem).__name__}: {problem}')}"
-        return next((f"line {fault.line}: {fault.message}" for fault in found if fault.level == "error"), "")
 
     def _data(self, source: str, folder: Path) -> tuple[Data, ...] | str:
         """The data for a program, or why the domain's own code makes none of it: one odd program ends no run."""
