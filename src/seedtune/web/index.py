@@ -35,6 +35,11 @@ FILES = (JOURNAL, ACCEPTED, REJECTED)
 
 _VERSION = 1
 _ROWS_AT_ONCE = 500
+_LONG_BYTES = 4 * 1024**2
+"""What is read in less than the time that a page waits for; of more, the first rows are shown before the last."""
+_FIRST_ROWS = 50
+_DRAWING_S = 0.3
+"""So long the processor is left to the page that waited for the first rows."""
 _HEAD_BYTES = 4_096
 _PENDING = "pending"
 _INDEX = re.compile(rb'"(?:request|reply)": \{"index": (\d+)')
@@ -66,6 +71,10 @@ class Index:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._worker: threading.Thread | None = None
+        self._some = threading.Event()
+        """The first rows of a long file are there, or all."""
+        self._ahead = 0
+        """Bytes that the worker began with."""
         self.fault = ""
         """Why the files could not be read to their end; empty if they could."""
         self.share = 1.0
@@ -91,14 +100,23 @@ class Index:
             yield connection
 
     def refresh(self, wait_s: float | None) -> None:
-        """Bring the index up to date, in the background; come back when it is, or after ``wait_s`` if that is given."""
+        """Bring the index up to date, in the background.
+
+        Args:
+            wait_s: Come back after so long with what is there, or sooner with the first rows of a long file; None waits
+                for all.
+        """
         with self._lock:
             if self._worker is None or not self._worker.is_alive():
                 self._prepare()
+                self._some.clear()
                 self._worker = threading.Thread(target=self._work, daemon=True)
                 self._worker.start()
             worker = self._worker
-        worker.join(wait_s)
+        if wait_s is None:
+            worker.join()
+        else:
+            self._some.wait(wait_s)
 
     def _work(self) -> None:
         try:
@@ -107,6 +125,7 @@ class Index:
         except (DataError, OSError, sqlite3.Error) as problem:
             self.fault = str(problem)
         self.share = 1.0
+        self._some.set()
 
     def _prepare(self) -> None:
         """Make the database, or make it anew where it is another version's or broken."""
@@ -170,6 +189,7 @@ class Index:
             size = os.fstat(file.fileno()).st_size
             accepted = int(_meta(connection, "accepted") or 0)
             begin = end = int(_meta(connection, "end") or 0)
+            self._ahead = size - begin
             known, unsaved = bool(_meta(connection, "verdicts")), 0
             try:
                 for at, line in _lines(file, end):
@@ -186,7 +206,7 @@ class Index:
                     elif line.startswith((b'{"event": "sent"', b'{"event": "reply"')):
                         _note_request(connection, at, line)
                     end = at + len(line)
-                    if unsaved >= _ROWS_AT_ONCE:
+                    if unsaved >= self._rows_at_once:
                         unsaved = 0
                         self.share = end / size
                         self._save(connection, file, end, accepted)
@@ -194,6 +214,16 @@ class Index:
                 # What stands before a broken line is shown.
                 if end > begin:
                     self._save(connection, file, end, accepted)
+
+    @property
+    def _is_awaited(self) -> bool:
+        """A page waits for the first rows of what will take longer than it can wait."""
+        return self._ahead > _LONG_BYTES and not self._some.is_set()
+
+    @property
+    def _rows_at_once(self) -> int:
+        """Rows that are committed together."""
+        return _FIRST_ROWS if self._is_awaited else _ROWS_AT_ONCE
 
     def _save(self, connection: sqlite3.Connection, file: BinaryIO, end: int, accepted: int) -> None:
         """Commit, with the place to go on from; readers see what there is so far."""
@@ -204,11 +234,15 @@ class Index:
         self._give_way(connection)
 
     def _give_way(self, connection: sqlite3.Connection) -> None:
-        """Commit, and let in who waits to write."""
+        """Commit, and let in who waits: to write, or for the first rows of a long file."""
         connection.commit()
-        self._turn.release()
         # A lock that is taken again at once is taken by the same thread.
-        time.sleep(0.001)
+        pause = 0.001
+        if self._is_awaited:
+            self._some.set()
+            pause = _DRAWING_S
+        self._turn.release()
+        time.sleep(pause)
         self._turn.acquire()
 
     def _read_view(self, connection: sqlite3.Connection, name: str) -> None:
@@ -217,13 +251,13 @@ class Index:
             return
         number, rows = FILES.index(name), list[dict[str, Any]]()
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+            size = self._ahead = os.fstat(file.fileno()).st_size
             for at, line in _lines(file, 0):
                 value = _object(path, at, line)
                 with _naming(path, at):
                     verdict = value if name == REJECTED else {"candidate": value, "kept": True, **_shown(value)}
                     rows.append(_row(verdict, goal=0, file=number, at=at, size=len(line), part=0))
-                if len(rows) >= _ROWS_AT_ONCE:
+                if len(rows) >= self._rows_at_once:
                     self.share = at / size
                     self._add(connection, rows)
                     self._give_way(connection)

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from run_on_disk import ROWS, generated
 from seedtune.config import Config
 from seedtune.records import json_line
 from seedtune.runs import open_run
+from seedtune.web import index
 from studio_page import Page
 from studio_run import REASONS, exchange, identity, verdict, verdicts, write_run
 
@@ -31,6 +33,24 @@ def walk(page: Page, **query: Any) -> list[str]:
         found += [row["id"] for row in rows]
         after = rows[-1]["n"]
     return found
+
+
+def test_the_first_rows_of_a_long_run_are_shown_before_the_last_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "_LONG_BYTES", 10_000)
+    monkeypatch.setattr(index, "_DRAWING_S", 0.5)
+    write_run(tmp_path / "runs", "one", verdicts(600))
+    page = Page(tmp_path / "runs")
+    first = page.get("/items")
+    assert (len(first["rows"]), first["total"]) == (50, 50)
+    assert first["indexed"] < 1
+    end = time.monotonic() + 30
+    while (found := page.get("/items"))["indexed"] < 1:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert found["total"] == 600
+    assert [row["id"] for row in found["rows"]] == [row["id"] for row in first["rows"]]
 
 
 def test_pages_hold_every_row_once_and_in_order(page: Page) -> None:
