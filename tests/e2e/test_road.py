@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,51 @@ def test_exactly_n_instructions_and_a_finished_run_sends_nothing(
     # The fixture ran the command twice.
     sent = [e for e in read_lines(root / "runs/small/generate/journal.jsonl") if e["event"] == "sent"]
     assert teacher.received == len(sent)
+
+
+def test_the_studio_shows_the_run_on_every_page(
+    undisturbed: tuple[Path, dict[str, Any], FakeTeacher],
+    studio: Callable[..., str],
+    browse: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    """What the stages wrote is what the pages read: numbers, rows, charts, verdicts, and the models themselves."""
+    shutil.copytree(undisturbed[0] / "runs", tmp_path / "runs")
+    folder = tmp_path / "runs" / "small"
+    report = json.loads((folder / "evaluate" / "report.json").read_text())
+    address = studio(tmp_path / "runs")
+    page = browse(address)
+    card = page.locator("#runs .card").inner_text()
+    assert "12 of 12" in card
+    assert "held-out loss" in card.lower()
+
+    page.goto(f"{address}/runs/small/data?verdict=kept")
+    page.wait_for_selector("#rows li[aria-selected=true]")
+    assert page.locator("#rows li").count() == 12
+    first = read_lines(folder / "generate" / "instructions.jsonl")[0]
+    assert first["instruction"] in page.locator("#item").inner_text()
+    page.keyboard.press("x")
+    page.get_by_text("1 saved").wait_for()
+    assert [word["id"] for word in read_lines(folder / "generate" / "review.jsonl")] == [first["id"]]
+
+    page.goto(f"{address}/runs/small/live")
+    page.locator("#train-numbers").get_by_text("step", exact=True).wait_for()
+    steps = read_lines(folder / "train" / "metrics.jsonl")[-1]["step"]
+    assert str(steps) in page.locator("#train-numbers").inner_text()
+
+    page.goto(f"{address}/runs/small/evaluation")
+    page.wait_for_selector("#suites svg")
+    shown = page.locator("main").inner_text()
+    assert all(suite["verdict"] in shown for suite in report["suites"].values())
+
+    page.goto(f"{address}/runs/small/chat")
+    page.get_by_role("button", name="Load the models").click()
+    page.wait_for_selector("#talk:not([hidden])", timeout=60_000)
+    page.locator("#ask summary").click()
+    page.locator("#ask input[name=max_tokens]").fill("4")
+    page.locator("#ask textarea[name=text]").fill("Why does dough rise?")
+    page.keyboard.press("Enter")
+    page.locator(".ballot").wait_for(timeout=60_000)
 
 
 def test_no_key_reaches_a_file(tmp_path: Path, tiny_llama: Path, domain_folder: Path, teacher: FakeTeacher) -> None:
