@@ -276,10 +276,9 @@ def attach_adapter(model: Any, folder: Path, base: str, name: str = "default") -
 
     misfit = f"{folder}: this adapter does not fit {base}"
     try:
+        settings = PeftConfig.from_pretrained(str(folder))
         if not isinstance(model, PeftModelForCausalLM):
-            model = PeftModelForCausalLM(
-                model, PeftConfig.from_pretrained(str(folder)), name, autocast_adapter_dtype=False
-            )
+            model = PeftModelForCausalLM(model, settings, name, autocast_adapter_dtype=False)
         loaded: Any = model.load_adapter(str(folder), name, autocast_adapter_dtype=False)
     except (RuntimeError, ValueError, OSError, SafetensorError) as problem:
         # The first line of torch is a heading; the second names what does not fit.
@@ -288,6 +287,10 @@ def attach_adapter(model: Any, folder: Path, base: str, name: str = "default") -
     # peft passes over weights that the base has no place for, and leaves layers without weights as they are.
     if left_over := [*loaded.unexpected_keys, *loaded.missing_keys]:
         raise ModelError(f"{misfit}: {len(left_over)} weights have no counterpart, such as {left_over[0]}")
+    # Of two models of one shape only the name tells which it was. A local copy may bear another one.
+    trained_on, here = settings.base_model_name_or_path or base, public_name(base)
+    if trained_on != base and Path(trained_on).name.casefold() != Path(here).name.casefold():
+        logger.warning("%s: this adapter was trained on %s; is %s the same model?", folder, trained_on, here)
     return model.eval()
 
 

@@ -1,5 +1,6 @@
 """Students against references written here: one row per option, plain greedy decoding, the base model alone."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -263,7 +264,7 @@ def test_a_question_is_asked_with_the_tokens_it_was_trained_with(
     config: ModelConfig, adapter: Path, reference: Reference
 ) -> None:
     task = Task(instruction="Name a peer.", input="192.0.2.1", output="The session of a peer.")
-    row = make_row(reference.tokenizer, Example(task, "seed", "made"), "You are a baker.", max_length=512)
+    row = make_row(reference.tokenizer, Example(task, "seed", "made"), "You are a baker.")
     assert row is not None
     answer = [token for token in row.labels if token >= 0][:-1]
     prompt = row.input_ids[: row.labels.index(answer[0])]
@@ -298,6 +299,29 @@ def test_an_adapter_of_a_deeper_base_is_refused(
     other = write_adapter(other_llama(tiny_llama, num_hidden_layers=4, layer_types=None), tmp_path)
     with pytest.raises(ModelError, match="does not fit"):
         Student(config, both(other), chat)
+
+
+def test_an_adapter_of_a_shallower_base_is_refused(
+    config: ModelConfig, chat: Chat, tiny_llama: Path, tmp_path: Path
+) -> None:
+    """The layers that it does not know would answer as the base, and nobody would be told."""
+    shallow = other_llama(tiny_llama, num_hidden_layers=1, layer_types=None)
+    get_peft_model(shallow, LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM")).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"2 weights have no counterpart, such as .*layers\.1\.self_attn\.q_proj"):
+        Student(config, both(tmp_path), chat)
+
+
+def test_an_adapter_that_was_trained_on_a_model_of_another_name_is_warned_of(
+    config: ModelConfig, chat: Chat, adapter: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Base and instruct model have one shape: nothing else would say that the adapter is on the wrong one."""
+    Student(config, both(adapter), chat)
+    assert "trained on" not in caplog.text
+    other = shutil.copytree(adapter, tmp_path / "other")
+    settings = json.loads((other / "adapter_config.json").read_text())
+    (other / "adapter_config.json").write_text(json.dumps({**settings, "base_model_name_or_path": "lab/Llama-7B"}))
+    Student(config, both(other), chat)
+    assert f"this adapter was trained on lab/Llama-7B; is {Path(config.name).name} the same model?" in caplog.text
 
 
 def test_the_refusal_of_an_adapter_names_what_does_not_fit(
