@@ -91,7 +91,7 @@ def exchange(index: int, pair: list[Verdict]) -> list[dict[str, Any]]:
 
 def write_views(folder: Path, goal: int = 1_000_000) -> None:
     """``instructions.jsonl`` and ``rejected.jsonl`` of the journal's verdicts, as generation leaves them."""
-    journal = (folder / "generate" / "journal.jsonl").read_text().splitlines()
+    journal = (folder / "generate" / "journal.jsonl").read_text().split("\n")[:-1]
     made = [one for line in journal for one in json.loads(line).get("verdicts", ())]
     accepted = 0
     with (

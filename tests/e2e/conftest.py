@@ -17,6 +17,7 @@ from urllib.request import urlopen
 import pytest
 
 from conftest import ROOT, clean_environment
+from studio_run import verdicts, write_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Route
@@ -116,6 +117,13 @@ def studio(tmp_path: Path) -> Iterator[Callable[..., str]]:
     for process in started:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=30)
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path) -> Path:
+    """A folder of runs with one, named ``one``, of 130 candidates."""
+    write_run(tmp_path / "runs", "one", verdicts(130))
+    return tmp_path / "runs"
 
 
 @pytest.fixture

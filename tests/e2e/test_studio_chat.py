@@ -122,7 +122,31 @@ def test_answers_are_stopped(studio: Studio, browse: Browse, tiny_llama: Path, t
     page.locator(".answer .prose:not(:empty)").first.wait_for()
     page.get_by_role("button", name="Stop", exact=True).click()
     page.locator(".ballot").wait_for()
-    assert all("broken off" in text and "1,900 tokens" not in text for text in texts(page))
+    assert all("not ended by itself" in text and "1,900 tokens" not in text for text in texts(page))
+
+
+def test_a_question_waits_for_its_conversation(chat: "Page") -> None:
+    """One that is asked while a new conversation is on its way is asked in that one, and stays on the page."""
+    slow = iter([True])
+    chat.route("**/begin", lambda route: (next(slow, False) and chat.wait_for_timeout(500), route.continue_()))
+    chat.get_by_label("Blind").check()
+    ask(chat)
+    chat.wait_for_timeout(600)
+    assert len(texts(chat)) == 2
+    assert chat.locator(".pane-name").all_inner_texts() == ["left", "right"]
+    chat.get_by_role("button", name="Reveal").click()
+    chat.get_by_text("tuned", exact=True).wait_for()
+
+
+def test_files_that_cannot_be_listed_are_asked_for_again(chat: "Page") -> None:
+    chat.route("**/files", lambda route: route.abort())
+    ask(chat)
+    chat.wait_for_selector("#status.fault")
+    assert chat.locator(".bench").count() == 0
+    chat.unroute("**/files")
+    chat.get_by_role("button", name="New conversation").click()
+    ask(chat)
+    chat.locator(".bench").wait_for()
 
 
 def test_a_question_that_cannot_be_answered_can_be_put_again(chat: "Page") -> None:

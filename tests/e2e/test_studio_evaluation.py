@@ -131,6 +131,7 @@ def test_the_page_at_both_widths(
     page = open_page(browse, studio(folder.parent), width=width, scheme=scheme)
     page.wait_for_selector("#groups tbody")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("[...document.querySelectorAll('.scroll')].every((e) => e.scrollWidth <= e.clientWidth)")
     unnamed = page.evaluate(
         "() => [...document.querySelectorAll('button, input, select, textarea, a')]"
         ".filter((e) => !(e.innerText || e.getAttribute('aria-label') || e.closest('label')?.innerText))"

@@ -147,6 +147,20 @@ def test_a_training_that_goes_on_from_a_checkpoint_is_drawn_once(studio: Studio,
     assert page.locator("#train-charts path.series-0").first.get_attribute("d").count("L") == 19
 
 
+def test_the_losses_of_many_packs_stand_in_a_table(studio: Studio, browse: Browse, folder: Path) -> None:
+    """So many lines would hide the two that matter."""
+    packs = {f"eval_loss/pack {number}": 0.5 + number for number in range(15)}
+    later = {name: loss / 2 for name, loss in packs.items()}
+    rows = [{"step": 0, "eval_loss": 2.5, **packs}, {"step": 1, "loss": 2.0}, {"step": 9, "eval_loss": 1.5, **later}]
+    (folder / "train" / "metrics.jsonl").write_text("".join(json.dumps({"epoch": 0.1, **row}) + "\n" for row in rows))
+    page = browse(f"{studio(folder.parent)}/runs/one/live")
+    table = page.locator("#train-charts table").filter(has_text="Held-out loss of each pack")
+    table.wait_for()
+    assert page.locator("#train-charts .chart").first.locator("path.line").count() == 2
+    assert table.locator("tbody tr").count() == 15
+    assert table.locator("tbody tr").nth(1).inner_text().split("\t") == ["pack 1", "1.5", "0.75"]
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_the_page_at_both_widths(
     studio: Studio, browse: Browse, folder: Path, picture: Picture, width: int, scheme: str

@@ -31,11 +31,14 @@ def _stages(run: RunFolder, working: bool) -> list[dict[str, Any]]:
     stages: list[dict[str, Any]] = []
     for name in STAGES:
         stage = _tree(said, name)
-        state = stage.get("state", "not begun")
+        state = str(stage.get("state", "not begun"))
         # A killed process leaves no word: what it was doing stands still.
         state = "stopped" if state == "running" and not working else state
+        # What comes before it is done anew: its numbers are those of what was there.
+        if state == "done" and any(before["state"] not in ("done", "not begun") for before in stages):
+            state = "outdated"
         numbers = _tree(stage, "numbers")
-        stages.append({"name": name, "state": state, "seconds": stage.get("seconds") or 0, "numbers": numbers})
+        stages.append({"name": name, "state": state, "seconds": _number(stage, "seconds") or 0, "numbers": numbers})
     return stages
 
 
@@ -53,8 +56,8 @@ def _state(stages: list[dict[str, Any]], worker: str) -> str:
 def _cost(run: RunFolder, generate: dict[str, Any]) -> str:
     """Of the teacher, as the stage said; empty where no price was given."""
     spent = generate["numbers"] or run.read_json("generate/progress.json")
-    cost = spent.get("cost")
-    return f"{cost:,.2f} {spent.get('currency') or ''}".strip() if isinstance(cost, int | float) else ""
+    cost = _number(spent, "cost")
+    return "" if cost is None else f"{cost:,.2f} {spent.get('currency') or ''}".strip()
 
 
 def _generated(run: RunFolder) -> list[tuple[str, str]]:
@@ -62,16 +65,16 @@ def _generated(run: RunFolder) -> list[tuple[str, str]]:
     progress = run.read_json("generate/progress.json")
     if progress.get("working") or not counts:
         counts = _tree(progress, "funnel") or counts
-    if "accepted" not in counts:
+    accepted, goal = _number(counts, "accepted"), _number(progress, "goal")
+    if accepted is None:
         return []
-    goal = progress.get("goal")
-    accepted = f"{counts['accepted']:,}" + (f" of {goal:,}" if isinstance(goal, int) else "")
-    return [("accepted", accepted), ("candidates", f"{counts.get('candidates', 0):,}")]
+    said = f"{accepted:,}" + ("" if goal is None else f" of {goal:,}")
+    return [("accepted", said), ("candidates", f"{_number(counts, 'candidates') or 0:,}")]
 
 
 def _trained(train: dict[str, Any]) -> list[tuple[str, str]]:
-    before, after = (train["numbers"].get(f"held_out_loss_{when}") for when in ("before", "after"))
-    if not isinstance(before, int | float) or not isinstance(after, int | float):
+    before, after = (_number(train["numbers"], f"held_out_loss_{when}") for when in ("before", "after"))
+    if before is None or after is None:
         return []
     return [("held-out loss", f"{before:.3f} → {after:.3f}")]
 
@@ -79,10 +82,16 @@ def _trained(train: dict[str, Any]) -> list[tuple[str, str]]:
 def _evaluated(run: RunFolder) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for name, suite in _tree(run.read_json("evaluate/report.json"), "suites").items():
-        base, tuned = (_tree(suite, kind).get("accuracy") for kind in ("base", "tuned"))
-        if isinstance(base, int | float) and isinstance(tuned, int | float):
+        base, tuned = (_number(_tree(suite, kind), "accuracy") for kind in ("base", "tuned"))
+        if base is not None and tuned is not None:
             found.append((name, f"{base:.1%} → {tuned:.1%}"))
     return found
+
+
+def _number(tree: dict[str, Any], key: str) -> float | None:
+    """The number below a key; None where something else stands there: a run may be anybody's."""
+    value = tree.get(key)
+    return value if isinstance(value, int | float) else None
 
 
 def _tree(value: Any, key: str) -> dict[str, Any]:

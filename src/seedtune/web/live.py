@@ -134,7 +134,8 @@ def _now(run: RunFolder, children: Children, desk: Desk) -> dict[str, Any]:
     progress = run.read_json("generate/progress.json")
     funnel = run.read_json("generate/funnel.json")
     if progress.get("working") or not funnel:
-        funnel = progress.get("funnel") or funnel
+        found = progress.get("funnel")
+        funnel = found if isinstance(found, dict) and found else funnel
     return {
         **summary(run, children),
         "progress": progress,

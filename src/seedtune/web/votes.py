@@ -1,5 +1,6 @@
 """What people said of two answers to one question: ``chat/votes.jsonl``, append-only, and how it adds up."""
 
+import os
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +59,8 @@ def append_vote(path: Path, asked: Asked, choice: Choice, by: str) -> None:
             cut_torn_end(path)
         with path.open("a", encoding="utf-8") as file:
             file.write(json_line(word))
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as problem:
         raise DataError(f"{path}: cannot be written: {problem.strerror}") from problem
 

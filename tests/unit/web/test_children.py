@@ -210,6 +210,15 @@ def test_half_written_files_break_no_list(runs_dir: Path, content: str) -> None:
     assert page.client.get("/api/runs/one").status_code == 200
 
 
+def test_a_stage_that_stands_on_one_that_is_done_anew_is_outdated(runs_dir: Path) -> None:
+    """The numbers of its evaluation are those of the model that was there before."""
+    stages = {"generate": {"state": "done"}, "train": {"state": "stopped"}, "evaluate": {"state": "done"}}
+    (runs_dir / "one" / "manifest.json").write_text(json.dumps({"stages": stages}))
+    (run,) = Page(runs_dir).client.get("/api/runs").json()["runs"]
+    assert [stage["state"] for stage in run["stages"]] == ["done", "stopped", "outdated"]
+    assert run["state"] == "stopped"
+
+
 def test_a_killed_stage_stands_as_stopped(runs_dir: Path) -> None:
     manifest = {"stages": {"generate": {"state": "running", "seconds": 3}}}
     (runs_dir / "one" / "manifest.json").write_text(json.dumps(manifest))

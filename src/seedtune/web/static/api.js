@@ -1,6 +1,6 @@
 // Talk to the studio: JSON in and out; a refusal is an Error with its words.
 
-const csrf = document.querySelector('meta[name="csrf"]').content;
+let csrf = document.querySelector('meta[name="csrf"]').content;
 
 export class Refusal extends Error {
   constructor(message, status) {
@@ -14,13 +14,13 @@ export function get(path, query = {}, signal = undefined) {
   return ask(text ? `${path}?${text}` : path, { signal });
 }
 
-export function post(path, body = {}, options = {}) {
-  return ask(path, { ...posting(body), ...options });
+export async function post(path, body = {}) {
+  return (await change(path, body)).json();
 }
 
 /** Post, and hand on each line of JSON as it comes. */
 export async function stream(path, body, each) {
-  const response = await open(path, posting(body));
+  const response = await change(path, body);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -39,6 +39,18 @@ const posting = (body) => ({
 });
 
 const ask = async (path, options) => JSON.parse(await (await open(path, options)).text());
+
+/** Post; a studio that was started again since the page was loaded has another secret, which its pages tell. */
+async function change(path, body) {
+  try {
+    return await open(path, posting(body));
+  } catch (problem) {
+    if (problem.status !== 403) throw problem;
+    const page = new DOMParser().parseFromString(await (await open("/")).text(), "text/html");
+    csrf = page.querySelector('meta[name="csrf"]').content;
+    return open(path, posting(body));
+  }
+}
 
 /** The response, if it is no refusal. */
 async function open(path, options) {

@@ -163,6 +163,7 @@ export function forest(title, groups) {
     h("td", { className: "count soft" }, `${row.correct} of ${row.n}`));
   return h("div", { className: "scroll" }, h("table", { className: "forest" },
     h("caption", {}, title),
-    h("thead", {}, h("tr", {}, ["model", "0 to 100%", "right", "95% interval", "items"].map((name) => h("th", { scope: "col" }, name)))),
+    h("thead", {}, h("tr", {}, ["model", "0 to 100%", "right", "95% interval", "items"].map((name, place) =>
+      h("th", { scope: "col", className: place > 1 ? "count" : "" }, name)))),
     groups.map((group) => h("tbody", {}, head(group), group.rows.map((row) => line(group, row))))));
 }

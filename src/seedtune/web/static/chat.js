@@ -8,7 +8,8 @@ const box = byId("chat"), path = `/api/runs/${box.dataset.run}/chat`;
 const form = byId("ask"), panes = byId("panes");
 const CHOICES = [["left", "Left is better"], ["right", "Right is better"], ["both", "Both are good"], ["neither", "Neither is"]];
 const LOADING_MS = 700, WATCHING_MS = 5000;
-let conversation = null, names = ["left", "right"], drawnTurns = 0, answering = false, drawn = "", files = null, watching = null, looks = 0;
+let conversation = null, beginning = Promise.resolve(), names = ["left", "right"], drawnTurns = 0, answering = false;
+let drawn = "", files = null, watching = null, looks = 0;
 
 // The models: off, loading, there.
 
@@ -82,12 +83,18 @@ async function act(what) {
 // A conversation.
 
 async function begin() {
+  conversation = null;
   const made = await post(`${path}/begin`, { system: form.system.value, blind: byId("blind").checked });
   conversation = made.conversation;
   for (const old of panes.querySelectorAll(".turn")) old.remove();
   byId("ready").hidden = false;
   byId("reveal").hidden = made.panes !== null;
   nameThem(made.panes);
+}
+
+/** One after the other: the one that was asked for last stays. */
+function beginAnew() {
+  beginning = beginning.then(begin).catch((problem) => say(problem.message, true));
 }
 
 function nameThem(sides) {
@@ -103,6 +110,7 @@ async function ask() {
   let sides = [], question = null, turn = null, fault = "the answers did not come to their end; is the studio still running?";
   busy(true);
   try {
+    await beginning;
     if (!conversation) await begin();
     [question, sides] = drawTurn(text);
     form.text.value = "";
@@ -157,7 +165,7 @@ function end(side, { text, tokens, seconds, ended, programs }) {
   const whole = h("div", {}, text ? highlight(text) : h("p", { className: "soft" }, "(an empty answer)"));
   side.words.replaceWith(whole);
   const speed = seconds > 0 ? `, ${(tokens / seconds).toFixed(1)} a second` : "";
-  side.note.textContent = `${number(tokens)} tokens${speed}${ended ? "" : "; broken off"}`;
+  side.note.textContent = `${number(tokens)} tokens${speed}${ended ? "" : "; not ended by itself"}`;
   side.element.setAttribute("aria-busy", "false");
 }
 
@@ -194,8 +202,11 @@ async function offerPrograms(side, turn, pane) {
   if (!side.programs) return;
   const of = conversation;
   files ??= get(`${path}/files`);
-  const found = await files;
-  if (found.fault) return;
+  const found = await files.catch((problem) => {
+    files = null;
+    say(problem.message, true);
+  });
+  if (!found || found.fault) return;
   for (let program = 0; program < side.programs; program += 1) side.element.append(bench(found, { conversation: of, turn, pane, program }));
 }
 
@@ -236,8 +247,8 @@ form.text.addEventListener("keydown", (event) => {
   ask();
 });
 byId("stop").addEventListener("click", () => act("stop"));
-byId("new").addEventListener("click", () => begin().catch((problem) => say(problem.message, true)));
-byId("blind").addEventListener("change", () => begin().catch((problem) => say(problem.message, true)));
+byId("new").addEventListener("click", beginAnew);
+byId("blind").addEventListener("change", beginAnew);
 byId("reveal").addEventListener("click", async () => {
   try {
     nameThem((await post(`${path}/reveal`, { conversation })).panes);

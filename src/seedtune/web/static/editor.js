@@ -6,13 +6,19 @@ const dialog = byId("editor");
 const form = dialog.querySelector("form");
 const PARTS = ["instruction", "input", "output"];
 
+const check = (field) => field.setCustomValidity(field.required && !field.value.trim() ? "Write something here." : "");
+form.addEventListener("input", (event) => check(event.target));
+
 form.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(form.querySelector('[value="save"]'));
 });
 
 /** The edited task; null if it was left as it is. */
 export function edit(task) {
-  for (const part of PARTS) form.elements[part].value = task[part];
+  for (const part of PARTS) {
+    form.elements[part].value = task[part];
+    check(form.elements[part]);
+  }
   dialog.returnValue = "";
   dialog.showModal();
   form.elements.output.focus();

@@ -1,6 +1,8 @@
 // Colours for the code in an answer: fenced blocks only, and Python's words; everything else stays as it is written.
 
-import { h, plain } from "./dom.js";
+import { h, number, plain } from "./dom.js";
+
+const SHOWN = 100_000;
 
 const FENCE = /(^[ \t]*```[^\n]*\n[\s\S]*?(?:^[ \t]*```[ \t]*$|$(?![\s\S])))/mu;
 const KEYWORDS = new Set(
@@ -17,11 +19,13 @@ const TOKEN = new RegExp(
   "gmu",
 );
 
-/** Nodes for a text with fenced code in it. */
+/** Nodes for a text with fenced code in it; of a text that nobody would read, its beginning. */
 export function highlight(text) {
-  return text.split(new RegExp(FENCE, "gmu")).filter(Boolean).map((part) =>
+  const parts = text.slice(0, SHOWN).split(new RegExp(FENCE, "gmu")).filter(Boolean).map((part) =>
     FENCE.test(part) ? h("pre", { className: "code", tabIndex: 0 }, code(part)) : h("div", { className: "prose" }, plain(part)),
   );
+  const rest = text.length - SHOWN;
+  return rest > 0 ? [...parts, h("p", { className: "soft" }, `… ${number(rest)} more characters are not shown.`)] : parts;
 }
 
 function code(text) {
@@ -31,9 +35,9 @@ function code(text) {
     const { comment, string, number, word } = found.groups;
     const kind = comment ? "comment" : string ? "string" : number ? "number" : KEYWORDS.has(word) ? "keyword" : null;
     if (!kind) continue;
-    nodes.push(...plain(text.slice(end, found.index)), h("span", { className: kind }, plain(found[0])));
+    nodes.push(plain(text.slice(end, found.index)), h("span", { className: kind }, plain(found[0])));
     end = found.index + found[0].length;
   }
-  nodes.push(...plain(text.slice(end)));
+  nodes.push(plain(text.slice(end)));
   return nodes;
 }

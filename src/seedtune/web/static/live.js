@@ -2,12 +2,13 @@
 
 import { get } from "./api.js";
 import { bars, lineChart, percent, short } from "./chart.js";
-import { byId, duration, h, number, plain, poll, say } from "./dom.js";
+import { byId, duration, h, number, plain, poll } from "./dom.js";
 
 const box = byId("live"), path = `/api/runs/${box.dataset.run}/live`;
 const EVERY_MS = 1000;
+const PACK = "eval_loss/";
 const since = { at: 0, mark: "", seen: "" };
-let metrics = [], broken = 0, epochs = null, failed = false;
+let metrics = [], broken = 0, epochs = null;
 
 const acceptance = lineChart("Accepted of candidates", "candidates", percent);
 const charts = [
@@ -17,25 +18,19 @@ const charts = [
   { ...lineChart("GPU memory, GiB at most", "steps"), lines: [["GiB", "peak_gpu_gib"]] },
 ];
 byId("acceptance").append(acceptance.element);
-byId("train-charts").append(...charts.map((chart) => chart.element));
+const packs = h("figure", { className: "chart", hidden: true });
+byId("train-charts").append(...charts.map((chart) => chart.element), packs);
 
 async function refresh() {
-  try {
-    for (;;) {
-      const found = await get(path, since);
-      take(found.metrics);
-      if (found.now) show(found.now);
-      since.seen = found.seen;
-      if (!found.metrics.more) break;
-    }
-    showTraining();
-    byId("nothing").hidden = !byId("generate").hidden || !byId("train").hidden;
-    if (failed) say("");
-    failed = false;
-  } catch (problem) {
-    failed = true;
-    say(problem.message, true);
+  for (;;) {
+    const found = await get(path, since);
+    take(found.metrics);
+    if (found.now) show(found.now);
+    since.seen = found.seen;
+    if (!found.metrics.more) break;
   }
+  showTraining();
+  byId("nothing").hidden = !byId("generate").hidden || !byId("train").hidden;
 }
 
 function take(tail) {
@@ -70,9 +65,11 @@ function showGeneration({ progress, funnel, acceptance: shares, cost, worker }) 
     ["candidates", number(funnel.candidates)],
     ["requests", number(funnel.requests ?? 0)],
     ["cost", cost ? cost + (working && projected !== null ? `, about ${projected.toFixed(2)} in the end` : "") : "-"],
-    ["requests in flight", working ? number(progress.in_flight ?? 0) : "-"],
-    ["tokens/s", working ? short(progress.tokens_per_s ?? 0) : "-"],
-    ["time left", working && progress.seconds_left ? duration(progress.seconds_left) : "-"],
+    ...(working ? [
+      ["requests in flight", number(progress.in_flight ?? 0)],
+      ["tokens/s", short(progress.tokens_per_s ?? 0)],
+      ["time left", progress.seconds_left ? duration(progress.seconds_left) : "-"],
+    ] : []),
   ]);
   const said = Object.entries(progress.endpoints ?? {}).filter(([, status]) => status);
   byId("endpoints").replaceChildren(...said.flatMap(([name, status]) => plain(`${name}: ${status}. `)));
@@ -115,13 +112,27 @@ function showTraining() {
     ["GPU memory, GiB", shown("peak_gpu_gib")],
     ...(broken ? [["lines that cannot be read", number(broken)]] : []),
   ]);
-  const packs = [...new Set(metrics.flatMap((line) => Object.keys(line).filter((key) => key.startsWith("eval_loss/"))))];
-  const parts = packs.map((key) => [`held-out, ${key.slice("eval_loss/".length)}`, key]);
-  for (const [place, chart] of charts.entries()) {
-    chart.draw([...chart.lines, ...(place === 0 ? parts : [])].map(([name, key]) => ({
+  for (const chart of charts) {
+    chart.draw(chart.lines.map(([name, key]) => ({
       name, points: metrics.filter((line) => key in line).map((line) => [line.step, line[key]]),
     })));
   }
+  showPacks();
+}
+
+/** A table: of so many lines, none could be told from the others. */
+function showPacks() {
+  const measured = metrics.filter((line) => typeof line.eval_loss === "number");
+  const names = [...new Set(measured.flatMap(Object.keys))].filter((key) => key.startsWith(PACK));
+  packs.hidden = !names.length;
+  if (packs.hidden) return;
+  const ends = [...new Set([measured[0], measured.at(-1)])];
+  const head = ["pack", ...ends.map((line) => `step ${number(line.step)}`)];
+  const cells = (key) => ends.map((line) => h("td", { className: "count" }, typeof line[key] === "number" ? short(line[key]) : "-"));
+  packs.replaceChildren(h("table", { className: "bars" },
+    h("caption", {}, "Held-out loss of each pack"),
+    h("thead", {}, h("tr", {}, head.map((name, place) => h("th", { scope: "col", className: place ? "count" : "" }, name)))),
+    h("tbody", {}, names.map((key) => h("tr", {}, h("th", { scope: "row" }, plain(key.slice(PACK.length))), cells(key))))));
 }
 
 function numbers(id, rows) {

@@ -33,6 +33,8 @@ export function watchRepairs(path, name, filters, edge) {
   const look = attempt(async () => {
     await edge.before();
     const what = asked(), found = await post(`${path}/repair/preview`, what);
+    // It may have been changed while this was looked at.
+    if (JSON.stringify(what) !== JSON.stringify(asked())) return;
     looked = found.count ? { ...what, expected: found.count } : null;
     apply.disabled = !looked;
     shown.replaceChildren(h("p", {}, found.count ? `${number(found.count)} rows would change` : "No row of these filters has this fault."),

@@ -15,13 +15,13 @@ import { Saver } from "./saver.js";
 const run = byId("filters").dataset.run;
 const path = `/api/runs/${encodeURIComponent(run)}`;
 const EMPTY = { decision: "none", rating: null, edited: null };
-const LOOK_MS = 80;
+const LOOK_MS = 80, COUNT_MS = 1500;
 
 const by = byId("by");
 by.value = localStorage.getItem("seedtune-reviewer") || document.querySelector('meta[name="reviewer"]').content || "reviewer";
 const name = () => by.value.trim() || "reviewer";
 
-const saver = new Saver(`${path}/words`);
+const saver = new Saver(`${path}/words`, takeBack);
 const rows = new Rows(`${path}/items`, () => ({ ...readFilters(), by: name() }), show);
 const undone = [];
 
@@ -73,13 +73,26 @@ function change(difference) {
 }
 
 function put(id, word) {
+  mark(id, word);
+  saver.put(name(), { id, ...word });
+  countLater();
+}
+
+/** A row says again what it said before a word that cannot be saved. */
+function takeBack({ id }) {
+  const at = undone.findLastIndex((done) => done.id === id);
+  if (at < 0) return;
+  mark(id, undone.splice(at, 1)[0].before);
+  show();
+}
+
+function mark(id, word) {
   for (const row of rows.rows) {
     if (row.id !== id) continue;
     row.mine = word;
-    row.task = word.edited ?? row.others.findLast((other) => other.edited)?.edited ?? row.original;
+    row.task = word?.edited ?? row.others.findLast((other) => other.edited)?.edited ?? row.original;
   }
   rows.redraw(id);
-  saver.put(name(), { id, ...word });
 }
 
 async function move(step) {
@@ -178,7 +191,7 @@ addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]")) return;
   const field = event.target.closest?.("input, textarea, select");
   if (field) {
-    if (field.type === "search" && ["Enter", "Escape"].includes(event.key)) {
+    if (field.tagName === "INPUT" && ["Enter", "Escape"].includes(event.key)) {
       event.preventDefault();
       byId("rows").focus();
     }
@@ -209,8 +222,20 @@ async function follow() {
   else facets();
 }
 
+let asked = 0, counting = 0;
+
+/** Counts and agreement follow when the keys have come to rest. */
+function countLater() {
+  clearTimeout(counting);
+  // A list that somebody is choosing from stays as it is.
+  counting = setTimeout(() => (byId("filters").contains(document.activeElement) ? countLater() : facets()), COUNT_MS);
+}
+
+/** Beside the rows: no key waits for it. */
 async function facets() {
-  const found = await get(`${path}/facets`);
+  const mine = (asked += 1);
+  const found = await get(`${path}/facets`).catch((problem) => say(problem.message, true));
+  if (!found || mine !== asked) return;
   fillFilters(found.facets);
   byId("agreement").textContent = found.agreement.map((pair) => {
     const kappa = pair.kappa === null ? "kappa not defined" : `kappa ${pair.kappa.toFixed(2)}`;

@@ -1,7 +1,7 @@
 // The list of candidates: a page of rows, and the cursor, which the browser owns and no answer of the server moves.
 
 import { get } from "./api.js";
-import { byId, h, number, say } from "./dom.js";
+import { byId, h, number, plain, say } from "./dom.js";
 
 const MARKS = { accept: "✓", reject: "✗", none: "" };
 
@@ -110,10 +110,10 @@ function draw(row) {
   const disputed = row.others.some((word) => word.decision !== "none" && decision !== "none" && word.decision !== decision);
   return h("li", { id: `row-${row.n}`, role: "option", className: decision, "aria-selected": "false" },
     h("span", { className: "mark", "aria-label": { accept: "accepted", reject: "rejected", none: "open" }[decision] }, MARKS[decision]),
-    h("span", { className: "line" }, row.task.instruction.slice(0, 160) || "(empty)"),
+    h("span", { className: "line" }, plain(row.task.instruction.slice(0, 160) || "(empty)")),
     h("span", { className: "tags soft" }, [
       row.kept ? "kept" : row.reason,
-      row.similarity ? row.similarity.toFixed(2) : null,
+      row.similarity ? `similarity ${row.similarity.toFixed(2)}` : null,
       row.mine?.rating ? "★".repeat(row.mine.rating) : null,
       row.mine?.edited ? "edited" : null,
       disputed ? "disputed" : null,

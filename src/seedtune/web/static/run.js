@@ -5,16 +5,15 @@ import { byId, command, duration, h, poll, say } from "./dom.js";
 
 const box = byId("summary"), log = byId("log");
 const path = `/api/runs/${box.dataset.run}`;
-let drawn = "", read = 0;
+let drawn = "", read = 0, looks = 0;
 
 async function refresh() {
-  try {
-    const [run, said] = await Promise.all([get(path), get(`${path}/log`, { at: read })]);
-    draw(run);
-    write(said);
-  } catch (problem) {
-    say(problem.message, true);
-  }
+  const look = (looks += 1);
+  const [run, said] = await Promise.all([get(path), get(`${path}/log`, { at: read })]);
+  // A button looks at once: what was asked for before it comes too late.
+  if (look !== looks) return;
+  draw(run);
+  write(said);
 }
 
 function draw(run) {
@@ -25,7 +24,8 @@ function draw(run) {
   const lines = [
     run.state === "working"
       ? action("Stop", "stop", `${path}/stop`, {}, run.commands.stop, "It saves its work, as after Ctrl-C, and can go on later.")
-      : action("Go on", "resume", "/api/start", { run: run.name }, run.commands.resume, "Stages that are done are skipped."),
+      : action("Go on", "resume", "/api/start", { run: run.name }, run.commands.resume,
+        "Stages that are done are skipped, but those whose config, data or decisions changed since."),
     run.commands.fault ? h("p", { className: "fault" }, run.commands.fault) : null,
   ];
   box.replaceChildren(
@@ -53,7 +53,7 @@ function action(label, key, where, body, line, hint) {
       say(problem.message, true);
     }
     drawn = "";
-    await refresh();
+    refresh().catch(() => { button.disabled = false; });
   });
   return h("section", { className: "action" }, button, h("span", { className: "soft" }, hint), command(line));
 }

@@ -6,13 +6,7 @@ import { byId, command, duration, h, poll, say } from "./dom.js";
 let drawn = "";
 
 async function refresh() {
-  let found;
-  try {
-    found = await get("/api/runs");
-  } catch (problem) {
-    say(problem.message, true);
-    return;
-  }
+  const found = await get("/api/runs");
   const text = JSON.stringify(found);
   if (text === drawn) return;
   drawn = text;
@@ -60,13 +54,15 @@ const asked = () => {
 async function preview() {
   const box = byId("start-command"), form = byId("start-form");
   if (!form.config.value || !form.checkValidity()) return;
+  // An answer may come after the one to a later question.
+  const what = asked(), late = () => JSON.stringify(what) !== JSON.stringify(asked());
   try {
-    const what = asked(), found = await post("/api/start/preview", what);
-    // An answer may come after the one to a later question.
-    if (JSON.stringify(what) !== JSON.stringify(asked()) || box.dataset.shown === found.command) return;
+    const found = await post("/api/start/preview", what);
+    if (late() || box.dataset.shown === found.command) return;
     box.dataset.shown = found.command;
     box.replaceChildren(command(found.command));
   } catch (problem) {
+    if (late()) return;
     box.dataset.shown = "";
     box.replaceChildren(h("p", { className: "fault" }, problem.message));
   }

@@ -5,15 +5,19 @@ import { say } from "./dom.js";
 
 const AT_ONCE = 500;
 const AGAIN_MS = 2000;
+const UNFIT = [413, 422];
 
 export class Saver {
   #path;
   #waiting = [];
   #running = null;
   #saved = 0;
+  #refused;
 
-  constructor(path) {
+  /** `refused(word)` is told of each word that the studio would never take. */
+  constructor(path, refused) {
     this.#path = path;
+    this.#refused = refused;
     addEventListener("beforeunload", (event) => {
       if (this.#waiting.length) event.preventDefault();
     });
@@ -32,20 +36,30 @@ export class Saver {
   }
 
   async #drain() {
+    let most = AT_ONCE, unfit = null;
     while (this.#waiting.length) {
       const by = this.#waiting[0].by;
       const end = this.#waiting.findIndex((entry) => entry.by !== by);
-      const batch = this.#waiting.slice(0, Math.min(end < 0 ? this.#waiting.length : end, AT_ONCE));
+      const batch = this.#waiting.slice(0, Math.min(end < 0 ? this.#waiting.length : end, most));
       try {
         await post(this.#path, { by, words: batch.map((entry) => entry.word) });
       } catch (problem) {
-        this.#explain(problem);
-        throw problem;
+        if (!UNFIT.includes(problem.status)) {
+          this.#explain(problem);
+          throw problem;
+        }
+        // One that is unfit, an edit that is too long for instance, must not hold back the others.
+        most = Math.ceil(batch.length / 2);
+        if (batch.length > 1) continue;
+        unfit = problem;
+        this.#refused(this.#waiting.shift().word);
+        continue;
       }
       this.#waiting.splice(0, batch.length);
       this.#saved += batch.length;
     }
-    if (this.#saved) say(`${this.#saved} saved`);
+    if (unfit) say(`Taken back, as it cannot be saved: ${unfit.message}`, true);
+    else if (this.#saved) say(`${this.#saved} saved`);
   }
 
   #explain(problem) {
