@@ -157,7 +157,7 @@ def test_the_readme_names_only_what_there_is(tmp_path: Path) -> None:
         for word in words:
             if word.startswith("configs/"):
                 assert (ROOT / word).is_file(), word
-        topic = words[:2] if words[0] in ("bgp", "domains") else words[:1]
+        topic = words[:2] if words[0] in ("bgp", "domains", "review") else words[:1]
         assert seedtune(*topic, "--help", cwd=tmp_path).returncode == 0, command
         options = [word for word in words if word.startswith("--")]
         shown = help_of(" ".join(topic))

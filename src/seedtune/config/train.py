@@ -1,10 +1,20 @@
 """Fine-tuning."""
 
-from typing import Any, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from seedtune.config.section import Section, UserPath
+
+_EXPONENT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
+
+
+def _with_numbers(value: object) -> object:
+    """YAML 1.1 reads ``1e-3``, without a point, as text; a field of ours knows better, a value for TRL does not."""
+    if isinstance(value, dict):
+        return {key: _with_numbers(child) for key, child in cast("dict[str, object]", value).items()}
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
 
 
 class LoraConfig(Section):
@@ -99,7 +109,7 @@ class TrainConfig(Section):
     report_to: tuple[str, ...] = ()
     """``trackio``, ``wandb``, ``tensorboard``: besides metrics.jsonl."""
     lora: LoraConfig = LoraConfig()
-    trainer_args: dict[str, Any] = Field(default_factory=dict)
+    trainer_args: Annotated[dict[str, Any], BeforeValidator(_with_numbers)] = Field(default_factory=dict)
     """Passed to TRL's SFTConfig as they stand, and recorded."""
 
     @model_validator(mode="after")

@@ -3,6 +3,8 @@
 torch, transformers, trl and peft are imported when a function needs them.
 """
 
+import dataclasses
+import difflib
 import logging
 import math
 import os
@@ -10,8 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from seedtune import console, models
-from seedtune.config import Config
-from seedtune.errors import TrainingError
+from seedtune.config import Config, TrainConfig
+from seedtune.errors import ConfigError, TrainingError
 from seedtune.train.gpus import USABLE
 from seedtune.train.launch import Job, rank, world_size
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_NEEDS_TRAIN = "training needs torch, transformers, trl and peft: pip install 'seedtune[train]'"
 _LOGS_PER_RUN = 200
 _PLAIN_PASS = "rows are padded and layers take their stock way"
 
@@ -37,6 +40,18 @@ OURS = {
     "gradient_checkpointing": "train.gradient_checkpointing",
     "eval_strategy": "train.evaluations",
     "load_best_model_at_end": "train.keep",
+    "learning_rate": "train.learning_rate",
+    "warmup_steps": "train.warmup",
+    "max_length": "train.max_length",
+    "save_strategy": "train.checkpoints",
+    "save_steps": "train.checkpoints",
+    "report_to": "train.report_to",
+    "bf16": "model.dtype",
+    "fp16": "model.dtype",
+    "seed": "seed",
+    "data_seed": "seed",
+    "output_dir": "runs_dir",
+    "dataset_kwargs": "train.data",
 }
 """What ``trainer_args`` cannot set, because a setting of ours does."""
 
@@ -75,15 +90,14 @@ def _make_trainer(job: Job) -> "Trainer":
         import torch
         import trl  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError as problem:
-        raise TrainingError(
-            "training needs torch, transformers, trl and peft: pip install 'seedtune[train]'"
-        ) from problem
+        raise TrainingError(_NEEDS_TRAIN) from problem
     # Passes differ in size: without this a GPU's memory would fall into pieces.
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     settings = job.config.train
     device = torch.device(models.pick_device()).type
-    if settings.quantization is not None and device != "cuda":
-        raise TrainingError(f"train.quantization={settings.quantization} needs a CUDA GPU")
+    able = {"fp8": ("cuda",), "4bit": ("cuda", "cpu"), None: (device,)}[settings.quantization]
+    if device not in able:
+        raise TrainingError(f"train.quantization={settings.quantization} runs on {' or '.join(able)}, not on {device}")
     reason = plain_reason(job.config, device)
     if reason is None:
         try:
@@ -126,6 +140,7 @@ class _NotFused(Exception):  # noqa: N818 (not an error: there is another way)
 def _assemble(job: Job, fused: bool) -> "Trainer":
     from transformers.trainer_callback import PrinterCallback
 
+    from seedtune.train.fused.four_bit import keep_trainable
     from seedtune.train.fused.llama import Fusion
     from seedtune.train.steps import Passes, Steps
     from seedtune.train.trainer import Trainer
@@ -137,6 +152,8 @@ def _assemble(job: Job, fused: bool) -> "Trainer":
     tokenizer = models.load_tokenizer(config.model)
     full = settings.method == "full"
     model: Any = models.load_model(config.model, training=full, four_bit=settings.quantization == "4bit").train()
+    if settings.quantization == "4bit" and model.device.type == "cpu":
+        keep_trainable(model)
     _check_vocabulary(model, job)
     padding = int(tokenizer.pad_token_id)  # pyright: ignore[reportArgumentType]
     fusion, passes = None, Passes(False, settings.batch_size, padding)
@@ -167,6 +184,9 @@ def _assemble(job: Job, fused: bool) -> "Trainer":
         if not fused:
             raise
         raise _NotFused(str(problem)) from problem
+    except ValueError as problem:
+        reason = str(problem).splitlines()[0]
+        raise TrainingError(f"train.lora or train.trainer_args do not fit {config.model.name}: {reason}") from problem
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -255,9 +275,6 @@ def _trainer_arguments(job: Job, fused: bool) -> "SFTConfig":
     from seedtune.train.trainer import ARGUMENTS, FUSED_ARGUMENTS
 
     settings, gpu = job.config.train, torch.cuda.is_available()
-    for name, ours in OURS.items():
-        if name in settings.trainer_args:
-            raise TrainingError(f"train.trainer_args.{name} has no effect here: set {ours}")
     checkpointing = gpu if settings.gradient_checkpointing is None else settings.gradient_checkpointing
     logging_steps = max(1, job.steps // _LOGS_PER_RUN)
     save_steps = math.ceil(job.steps / settings.checkpoints)
@@ -297,6 +314,39 @@ def _trainer_arguments(job: Job, fused: bool) -> "SFTConfig":
         # One process takes one GPU, also where the machine has more (train.gpus).
         made._n_gpu = 1  # pyright: ignore[reportPrivateUsage]
     return made
+
+
+def check_trainer(settings: TrainConfig) -> None:
+    """Look at what is passed on to TRL and PEFT, before anything is touched.
+
+    Raises:
+        ConfigError: ``trainer_args`` names what TRL does not know or a setting of ours decides, or gives text for a
+            number; ``report_to`` names what is not known or not installed; ``lora.target_modules`` names nothing.
+        TrainingError: TRL is not installed.
+    """
+    try:
+        from transformers.integrations.integration_utils import get_reporting_integration_callbacks
+        from trl.trainer.sft_config import SFTConfig
+    except ImportError as problem:
+        raise TrainingError(_NEEDS_TRAIN) from problem
+    if not settings.lora.target_modules:
+        raise ConfigError("train.lora.target_modules: name at least one layer, such as [q_proj], or all-linear")
+    known = {field.name: field for field in dataclasses.fields(SFTConfig)}
+    for name, value in settings.trainer_args.items():
+        place = f"train.trainer_args.{name}"
+        if name in OURS:
+            raise ConfigError(f"{place}: is set by {OURS[name]}; use that")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            advice = f"; did you mean '{near[0]}'?" if near else ""
+            raise ConfigError(f"{place}: TRL's SFTConfig has no such setting{advice}")
+        if isinstance(known[name].default, int | float) and not isinstance(value, int | float):
+            raise ConfigError(f"{place}: expected {type(known[name].default).__name__}, not {value!r}")
+    try:
+        for callback in get_reporting_integration_callbacks(list(settings.report_to)):
+            callback()
+    except (ImportError, RuntimeError, ValueError) as problem:
+        raise ConfigError(f"train.report_to: {problem}") from problem
 
 
 def _fsdp() -> dict[str, Any]:

@@ -7,7 +7,7 @@ whether an answer is true, and whether there are enough of them.
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,10 +15,10 @@ import numpy as np
 from seedtune import console, models
 from seedtune.config import Config
 from seedtune.domains import Domain, load_domain
-from seedtune.errors import DataError, TrainingError
+from seedtune.errors import TrainingError
 from seedtune.train.architecture import read_architecture
-from seedtune.train.corpus import Corpus, Finding, check_texts, generated_file, read_corpus
-from seedtune.train.dataset import IGNORED, Example, Row, chat, make_row, split_examples
+from seedtune.train.corpus import Corpus, Finding, check_texts, generated_file, read_corpus, refuse_errors
+from seedtune.train.dataset import IGNORED, Example, Row, chat, fit_row, make_row, split_examples
 from seedtune.train.steps import Passes
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 logger = logging.getLogger(__name__)
-
-_WITHOUT_LIMIT = 2**31
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,8 @@ class CheckReport:
     shown: tuple[Span, ...]
     """A row of median length."""
     shown_place: str
+    rows: tuple[Row, ...]
+    """All that can be trained on, held-out ones included, within ``train.max_length``."""
 
     @property
     def errors(self) -> int:
@@ -92,31 +92,41 @@ def check_config(config: Config) -> CheckReport:
         SeedtuneError: domain, tokenizer, config.json or a data file cannot be read at all.
     """
     domain = load_domain(config.domain)
-    corpus, findings = read_corpus(config, domain)
+    generated = generated_file(config)
+    corpus, findings = read_corpus(config, domain, generated)
     tokenizer = models.load_tokenizer(config.model)
-    if not config.train.data and generated_file(config) is None:
+    if not config.train.data and generated is None:
         message = "nothing is generated yet: the seed tasks alone are checked"
         findings.append(Finding("warning", "source", message))
-    if not corpus.examples:
-        findings.append(Finding("error", "source", "there is not one row to train on"))
     report = check_corpus(config, domain, tokenizer, corpus)
-    return CheckReport((*findings, *report.findings), report.counts, report.lengths, report.shown, report.shown_place)
+    return replace(report, findings=(*findings, *report.findings))
 
 
 def before_training(
-    config: Config, domain: Domain, tokenizer: "PreTrainedTokenizerFast", examples: Sequence[Example]
-) -> None:
+    config: Config, domain: Domain, tokenizer: "PreTrainedTokenizerFast", corpus: Corpus, faults: Sequence[Finding]
+) -> tuple[Row, ...]:
     """Log every warning; stop the run at an error.
+
+    Args:
+        config: Of the run.
+        domain: The config's.
+        tokenizer: The model's.
+        corpus: What :func:`read_corpus` read.
+        faults: What it found.
+
+    Returns:
+        The rows to be trained on and to be held out.
 
     Raises:
         DataError: what ``seedtune check`` calls an error.
     """
-    report = check_corpus(config, domain, tokenizer, Corpus.of(examples))
-    for finding in report.findings:
+    report = check_corpus(config, domain, tokenizer, corpus)
+    findings = (*faults, *report.findings)
+    for finding in findings:
         if finding.level == "warning":
             logger.warning("train: %s", finding)
-    if report.errors:
-        raise DataError("\n".join(str(finding) for finding in report.findings if finding.level == "error"))
+    refuse_errors(findings)
+    return report.rows
 
 
 def check_corpus(config: Config, domain: Domain, tokenizer: "PreTrainedTokenizerFast", corpus: Corpus) -> CheckReport:
@@ -129,41 +139,36 @@ def check_corpus(config: Config, domain: Domain, tokenizer: "PreTrainedTokenizer
         findings += _padding(tokenizer, rows)
         findings += _lengths(config, corpus, rows)
         findings += _vocabulary(config, tokenizer, corpus, rows)
-    kept = [row for row in rows if _fits(config, row)]
+    kept = [fitted for row in rows if (fitted := fit_row(row, config.train)) is not None]
     shown, place = (), ""
     if rows:
         typical = sorted(kept or rows, key=lambda row: len(row.input_ids))[len(kept or rows) // 2]
         shown, place = _spans(tokenizer, typical, config.train.max_length), corpus.place(typical.example)
-    return CheckReport(tuple(findings), _counts(config, corpus, kept), _lengths_of(rows), shown, place)
+    return CheckReport(tuple(findings), _counts(config, corpus, kept), _lengths_of(rows), shown, place, tuple(kept))
 
 
 def _counts(config: Config, corpus: Corpus, kept: Sequence[Row]) -> dict[str, int]:
     training, held_out = split_examples([row.example for row in kept], config.train.held_out, config.seed)
-    names, limit = {example.task.id for example in training}, config.train.max_length
+    names = {example.task.id for example in training}
     trained = [row for row in kept if row.example.task.id in names]
-    tokens = sum(min(limit, len(row.input_ids)) for row in trained)
+    tokens = sum(len(row.input_ids) for row in trained)
     return {
         "examples": len(corpus.examples),
         "train": len(training),
         "held_out": len(held_out),
         "left_out": len(corpus.examples) - len(kept),
-        "cut": sum(len(row.input_ids) > limit for row in kept),
+        "cut": sum(row.truncated for row in kept),
         "tokens": tokens,
-        "trained_tokens": tokens - sum(prompt_tokens(row) for row in trained),
+        "trained_tokens": tokens - sum(row.prompt_tokens for row in trained),
     }
 
 
 def _lengths_of(rows: Sequence[Row]) -> dict[str, Lengths]:
     if not rows:
         return {}
-    prompts, wholes = [prompt_tokens(row) for row in rows], [len(row.input_ids) for row in rows]
+    prompts, wholes = [row.prompt_tokens for row in rows], [len(row.input_ids) for row in rows]
     answers = [whole - prompt for whole, prompt in zip(wholes, prompts, strict=True)]
     return {"prompt": Lengths.of(prompts), "answer": Lengths.of(answers), "row": Lengths.of(wholes)}
-
-
-def prompt_tokens(row: Row) -> int:
-    """How many tokens stand before the answer."""
-    return next(place for place, label in enumerate(row.labels) if label != IGNORED)
 
 
 def _tokenized(
@@ -174,11 +179,9 @@ def _tokenized(
     refused: dict[str, list[Example]] = {}
     for example in corpus.examples:
         try:
-            row = make_row(tokenizer, example, system, _WITHOUT_LIMIT)
+            rows.append(make_row(tokenizer, example, system))
         except TrainingError as problem:
             refused.setdefault(str(problem), []).append(example)
-        else:
-            rows += [row] if row is not None else []
     findings = [
         finding
         for reason, examples in refused.items()
@@ -191,7 +194,7 @@ def _template(tokenizer: "PreTrainedTokenizerFast", system: str | None, row: Row
     """The template, on one row: what training and inference see must be the same tokens."""
     messages = chat(row.example.task, system)
     asked: Any = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
-    if list(asked["input_ids"]) != row.input_ids[: prompt_tokens(row)]:
+    if list(asked["input_ids"]) != row.input_ids[: row.prompt_tokens]:
         message = "the tokenizer makes other tokens of a question at inference than in training"
         yield Finding("error", "template", f"{message}; set model.chat_template")
     text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
@@ -241,25 +244,19 @@ def _padding(tokenizer: "PreTrainedTokenizerFast", rows: Sequence[Row]) -> Itera
         yield Finding("error", "padding", f"the padding token {tokenizer.pad_token} {message}")
 
 
-def _fits(config: Config, row: Row) -> bool:
-    limit = config.train.max_length
-    room = prompt_tokens(row) < limit
-    return room and not (len(row.input_ids) > limit and config.train.too_long == "drop")
-
-
 def _lengths(config: Config, corpus: Corpus, rows: Sequence[Row]) -> Iterator[Finding]:
     limit = config.train.max_length
-    if not any(_fits(config, row) for row in rows):
-        shortest = min(prompt_tokens(row) for row in rows)
+    if all(fit_row(row, config.train) is None for row in rows):
+        shortest = min(row.prompt_tokens for row in rows)
         message = f"no row has room for its answer in train.max_length = {limit} tokens"
         yield Finding("error", "length", f"{message}; the shortest prompt has {shortest}")
         return
-    full = [row.example for row in rows if prompt_tokens(row) >= limit]
+    full = [row.example for row in rows if row.prompt_tokens >= limit]
     message = (
         f"{{}} prompts alone fill train.max_length = {limit} tokens: no token would be trained on, so they are left out"
     )
     yield from corpus.finding("warning", "length", message, full)
-    long = [row for row in rows if len(row.input_ids) > limit and prompt_tokens(row) < limit]
+    long = [row for row in rows if len(row.input_ids) > limit and row.prompt_tokens < limit]
     fate = "left out" if config.train.too_long == "drop" else "cut, and do not teach the model to stop"
     longest = max(len(row.input_ids) for row in rows)
     message = f"{{}} rows are longer than train.max_length = {limit} tokens and are {fate}; the longest has {longest:,}"
@@ -271,6 +268,10 @@ def _vocabulary(
 ) -> Iterator[Finding]:
     architecture: Any = read_architecture(config.model)
     size = int(architecture.vocab_size)
+    for padding in {getattr(architecture, "pad_token_id", None), cast("int", tokenizer.pad_token_id)}:
+        if padding is not None and padding >= size:
+            message = f"padding is token {padding}, and the model has {size:,}: set another pad_token"
+            yield Finding("error", "padding", message)
     beyond = [row.example for row in rows if max(row.input_ids) >= size]
     message = f"{{}} rows hold tokens beyond the model's vocab_size of {size:,}: is the tokenizer another model's?"
     yield from corpus.finding("error", "vocabulary", message, beyond)
@@ -286,7 +287,7 @@ def _vocabulary(
 
 
 def _spans(tokenizer: "PreTrainedTokenizerFast", row: Row, limit: int) -> tuple[Span, ...]:
-    start = prompt_tokens(row)
+    start = row.prompt_tokens
     parts = ((row.input_ids[:start], False), (row.input_ids[start:limit], True))
     decoded = (
         (str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)), trained, len(ids))

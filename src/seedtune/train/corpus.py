@@ -1,5 +1,6 @@
-"""What training would read, with its place in the files, and the faults that need no tokenizer to be seen."""
+"""What is trained on, with its place in the files, and the faults that need no tokenizer to be seen."""
 
+import logging
 import math
 import re
 from collections import defaultdict
@@ -14,10 +15,13 @@ from seedtune.config import Config
 from seedtune.domains import Domain
 from seedtune.domains.computed import computed_tasks
 from seedtune.domains.contamination import ItemGuard
+from seedtune.errors import DataError
 from seedtune.records import SeedTask, Task, read_json_lines, validation_message
-from seedtune.review_decisions import read_reviewed
+from seedtune.review_decisions import REVIEW, read_reviewed
 from seedtune.similarity import RougeIndex
 from seedtune.train.dataset import Example, split_examples
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Task)
 
@@ -64,13 +68,6 @@ class Corpus:
     places: Mapping[str, str]
     """``file:line`` of an example, by its task's id."""
 
-    @classmethod
-    def of(cls, examples: Iterable[Example]) -> "Corpus":
-        """Examples whose lines are not known: they are named by pack and id."""
-        kept = tuple(examples)
-        places = {example.task.id: f"{example.pack} {example.task.id}" for example in kept}
-        return cls(kept, places)
-
     def place(self, example: Example) -> str:
         """Where an example stands."""
         return self.places[example.task.id]
@@ -85,6 +82,8 @@ class Corpus:
 
 
 class _Generated(Task):
+    """What is read of a line of ``generate/instructions.jsonl``."""
+
     model_config = ConfigDict(extra="ignore")
 
     pack: str
@@ -96,17 +95,16 @@ def generated_file(config: Config) -> Path | None:
     return path if path.is_file() else None
 
 
-def computed_examples(config: Config, domain: Domain) -> list[Example]:
-    """The tasks that the domain makes from its own data, as many as ``train.computed_tasks`` says.
+def read_corpus(config: Config, domain: Domain, generated: Path | None) -> tuple[Corpus, list[Finding]]:
+    """Read seeds, generated instructions, the user's own data and computed tasks, in this order.
 
-    Raises:
-        ConfigError, DomainError: as :func:`seedtune.domains.computed.computed_tasks`.
-    """
-    return [Example(task, "computed", task.family) for task in computed_tasks(config, domain)]
+    Args:
+        config: Of the run.
+        domain: The config's.
+        generated: The run's generated instructions, as people left them; None reads none.
 
-
-def read_corpus(config: Config, domain: Domain) -> tuple[Corpus, list[Finding]]:
-    """Read what training would read; lines that it would refuse become findings.
+    Returns:
+        The examples without repeats, and what is wrong with the files: a line that is no example, a repeat, no row.
 
     Raises:
         DataError: a file is missing, or is no JSON Lines.
@@ -118,28 +116,63 @@ def read_corpus(config: Config, domain: Domain) -> tuple[Corpus, list[Finding]]:
         for pack in domain.select_packs(config.generate.packs):
             seeds = zip(pack.lines, pack.seeds, strict=True)
             entries += [(f"{pack.seeds_path.name}:{line}", Example(seed, "seed", pack.name)) for line, seed in seeds]
-    generated = generated_file(config)
     if generated is not None:
-        reviewed = read_reviewed(generated.parent).lines
-        read, faults = _read(reviewed, _Generated, lambda task: Example(task, "generated", task.pack))
+        read, faults = _read(
+            _reviewed(generated.parent), _Generated, lambda task: Example(task, "generated", task.pack)
+        )
         entries, findings = entries + read, findings + faults
     for path in config.train.data:
         lines = ((f"{path.name}:{number}", value) for number, value in read_json_lines(path))
         read, faults = _read(lines, SeedTask, lambda task, pack=path.stem: Example(task, "data", pack))
         entries, findings = entries + read, findings + faults
-    computed = computed_examples(config, domain)
+        if not read and not faults:
+            findings.append(Finding("warning", "source", f"{path}: there is no row in this file"))
+    computed = [Example(task, "computed", task.family) for task in computed_tasks(config, domain)]
     entries += [(f"{example.pack} task {number}", example) for number, example in enumerate(computed, 1)]
+    if not entries:
+        message = "there is not one row to train on: generate instructions, or set train.include_seeds or train.data"
+        findings.append(Finding("error", "source", message, tuple(path.name for path in config.train.data)))
+    corpus, repeats = _without_repeats(entries)
+    return corpus, [*findings, *repeats]
+
+
+def refuse_errors(findings: Iterable[Finding]) -> None:
+    """Stop where an error is among the findings.
+
+    Raises:
+        DataError: with a line for each.
+    """
+    if errors := [str(finding) for finding in findings if finding.level == "error"]:
+        raise DataError("\n".join(errors))
+
+
+def _reviewed(folder: Path) -> list[tuple[str, dict[str, Any]]]:
+    """What was generated, as people left it, with the place of each line."""
+    reviewed = read_reviewed(folder)
+    if reviewed.digest:
+        logger.info(
+            "train: people took out %d generated rows, changed %d and added %d (%s)",
+            reviewed.removed,
+            reviewed.edited,
+            reviewed.added,
+            REVIEW,
+        )
+    return reviewed.lines
+
+
+def _without_repeats(entries: Iterable[tuple[str, Example]]) -> tuple[Corpus, list[Finding]]:
     unique: dict[str, tuple[str, Example]] = {}
     repeats: list[str] = []
     for place, example in entries:
         first, _ = unique.setdefault(example.task.id, (place, example))
         if first != place:
             repeats.append(f"{place} = {first}")
-    if repeats:
-        message = f"{len(repeats):,} rows stand in the data before; each is trained on once"
-        findings.append(Finding("warning", "duplicates", message, tuple(repeats[:PLACES]), len(repeats)))
     examples = tuple(example for _, example in unique.values())
-    return Corpus(examples, {key: place for key, (place, _) in unique.items()}), findings
+    corpus = Corpus(examples, {key: place for key, (place, _) in unique.items()})
+    if not repeats:
+        return corpus, []
+    message = f"{len(repeats):,} rows stand in the data before; each is trained on once"
+    return corpus, [Finding("warning", "duplicates", message, tuple(repeats[:PLACES]), len(repeats))]
 
 
 def _read(

@@ -4,24 +4,18 @@ The tokens are made here, not in TRL, so that three things are certain: the loss
 trained token is the end-of-sequence token, and training sees the tokens that inference will see.
 """
 
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from jinja2 import TemplateError
-from pydantic import ConfigDict, ValidationError
 
-from seedtune.domains import Pack
-from seedtune.errors import DataError, TrainingError
-from seedtune.records import SeedTask, Task, content_id, read_records, validation_message
-from seedtune.review_decisions import REVIEW, read_reviewed
+from seedtune.config import TrainConfig
+from seedtune.errors import TrainingError
+from seedtune.records import Task, content_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-logger = logging.getLogger(__name__)
 
 IGNORED = -100
 """The label of a token outside the loss."""
@@ -36,14 +30,6 @@ class Example:
     pack: str
 
 
-class _Generated(Task):
-    """What is read of a line of ``generate/instructions.jsonl``."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    pack: str
-
-
 @dataclass(frozen=True)
 class Row:
     """One training row; ``input_ids`` and ``labels`` have the same length."""
@@ -52,53 +38,13 @@ class Row:
     input_ids: list[int]
     labels: list[int]
     """The token ids again, with :data:`IGNORED` for the prompt."""
-    truncated: bool
+    truncated: bool = False
     """True where the end of the completion, and with it the end-of-sequence token, did not fit."""
 
-
-def collect_examples(
-    generated: Path | None,
-    packs: Sequence[Pack],
-    include_seeds: bool,
-    data: Sequence[Path],
-    computed: Iterable[Example] = (),
-) -> list[Example]:
-    """Seeds, generated instructions, the user's own data and computed tasks, in this order, without repeats.
-
-    Raises:
-        DataError: a file has a broken line, or there is not a single example.
-    """
-    examples: list[Example] = []
-    if include_seeds:
-        examples += [Example(seed, "seed", pack.name) for pack in packs for seed in pack.seeds]
-    if generated is not None:
-        examples += [Example(task, "generated", task.pack) for task in _reviewed(generated.parent)]
-    for path in data:
-        examples += [Example(task, "data", path.stem) for task in read_records(path, SeedTask)]
-    unique: dict[str, Example] = {}
-    for example in (*examples, *computed):
-        unique.setdefault(example.task.id, example)
-    if not unique:
-        raise DataError("there is nothing to train on: generate instructions, or set train.include_seeds or train.data")
-    return list(unique.values())
-
-
-def _reviewed(folder: Path) -> Iterator[_Generated]:
-    """What was generated, as people left it."""
-    reviewed = read_reviewed(folder)
-    if reviewed.digest:
-        logger.info(
-            "train: people took out %d generated rows, changed %d and added %d (%s)",
-            reviewed.removed,
-            reviewed.edited,
-            reviewed.added,
-            REVIEW,
-        )
-    for place, line in reviewed.lines:
-        try:
-            yield _Generated.model_validate(line)
-        except ValidationError as problem:
-            raise DataError(f"{folder}: {place}: {validation_message(problem)}") from problem
+    @property
+    def prompt_tokens(self) -> int:
+        """How many tokens stand before the answer."""
+        return next(place for place, label in enumerate(self.labels) if label != IGNORED)
 
 
 def split_examples(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
@@ -128,8 +74,8 @@ def chat(task: Task, system: str | None) -> list[dict[str, str]]:
     return [*turns, {"role": "user", "content": task.prompt}]
 
 
-def make_row(tokenizer: "PreTrainedTokenizerFast", example: Example, system: str | None, max_length: int) -> Row | None:
-    """Tokens and labels of an example; None where ``max_length`` leaves no token of the answer.
+def make_row(tokenizer: "PreTrainedTokenizerFast", example: Example, system: str | None) -> Row:
+    """Tokens and labels of an example, however many they are.
 
     Raises:
         TrainingError: the chat template renders the prompt differently with an answer behind it, so that the model
@@ -146,11 +92,21 @@ def make_row(tokenizer: "PreTrainedTokenizerFast", example: Example, system: str
         )
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     answer_ids = _until_end(tokenizer, tokenizer(whole[len(prompt) :], add_special_tokens=False)["input_ids"])
-    input_ids = (prompt_ids + answer_ids)[:max_length]
-    if len(input_ids) <= len(prompt_ids):
+    return Row(example, prompt_ids + answer_ids, [IGNORED] * len(prompt_ids) + answer_ids)
+
+
+def fit_row(row: Row, settings: TrainConfig) -> Row | None:
+    """A row as it is trained on: no longer than ``max_length``.
+
+    Returns:
+        None where it is left out: no token of its answer has room, or longer rows are to be dropped.
+    """
+    limit = settings.max_length
+    if len(row.input_ids) <= limit:
+        return row
+    if row.prompt_tokens >= limit or settings.too_long == "drop":
         return None
-    labels = [IGNORED] * len(prompt_ids) + input_ids[len(prompt_ids) :]
-    return Row(example, input_ids, labels, truncated=len(prompt_ids) + len(answer_ids) > max_length)
+    return Row(row.example, row.input_ids[:limit], row.labels[:limit], truncated=True)
 
 
 def _render(tokenizer: "PreTrainedTokenizerFast", messages: list[dict[str, str]], generation: bool) -> str:

@@ -11,9 +11,9 @@ from seedtune.config import Config, TrainConfig
 from seedtune.domains import Domain
 from seedtune.errors import DataError
 from seedtune.train.build import plain_reason
-from seedtune.train.corpus import Corpus, read_corpus
+from seedtune.train.corpus import Corpus, generated_file, read_corpus, refuse_errors
 from seedtune.train.cost import Peak, Student, Way, flops, pass_seconds, peak
-from seedtune.train.dataset import make_row, split_examples
+from seedtune.train.dataset import fit_row, make_row, split_examples
 from seedtune.train.fused.memory import MOST_TOKENS, PassPlan, plan_passes
 from seedtune.train.gpus import GIB, USABLE, Gpu
 from seedtune.train.steps import Passes, Steps
@@ -70,12 +70,11 @@ class Work:
         Raises:
             DataError: a file cannot be read, or no row has room for its answer.
         """
-        corpus, faults = read_corpus(config, domain)
-        if errors := [fault for fault in faults if fault.level == "error"]:
-            raise DataError(f"{errors[0]}; see 'seedtune check'")
-        settings = config.train
-        made = [make_row(tokenizer, each, domain.file.system_prompt, settings.max_length) for each in corpus.examples]
-        rows = [row for row in made if row is not None and not (row.truncated and settings.too_long == "drop")]
+        corpus, faults = read_corpus(config, domain, generated_file(config))
+        refuse_errors(faults)
+        settings, system = config.train, domain.file.system_prompt
+        fitted = (fit_row(make_row(tokenizer, example, system), settings) for example in corpus.examples)
+        rows = [row for row in fitted if row is not None]
         if not rows:
             raise DataError(f"no row has room for its answer in train.max_length = {settings.max_length} tokens")
         lengths = {row.example.task.id: len(row.input_ids) for row in rows}

@@ -106,8 +106,6 @@ def plan_training(config: Config, gpu: str | None = None, gpus: int | None = Non
         raise TrainingError(
             f"train.quantization: fp8 needs a GPU of compute capability 8.9 or more, not {machine.name}"
         )
-    if settings.quantization == "4bit" and machine.gpu is None:
-        raise TrainingError("train.quantization: 4bit needs a GPU: name one with --gpu, or set train.quantization=null")
     # First: its errors say what to do about a model that is gated, private or not there.
     tokenizer = models.load_tokenizer(config.model)
     architecture = read_architecture(config.model)

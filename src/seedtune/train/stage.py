@@ -20,11 +20,11 @@ from seedtune.config import Config, TrainConfig
 from seedtune.domains import Domain
 from seedtune.errors import DataError, TrainingError
 from seedtune.records import read_json_lines, write_atomic, write_records
-from seedtune.review_decisions import REVIEW, read_decisions
 from seedtune.train import launch
 from seedtune.train.card import model_card
 from seedtune.train.checkpoints import last_checkpoint
-from seedtune.train.dataset import Example, Row, collect_examples, make_row, split_examples
+from seedtune.train.corpus import generated_file, read_corpus, refuse_errors
+from seedtune.train.dataset import Row, split_examples
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -45,43 +45,36 @@ def run_train(run: runs.Run, domain: Domain) -> None:
         TrainingError: it cannot start or go on.
         KeyboardInterrupt: after Ctrl-C, with a checkpoint saved.
     """
+    from seedtune.train.build import check_trainer
     from seedtune.train.check import before_training
-    from seedtune.train.corpus import computed_examples
 
     config = run.config
-    packs = domain.select_packs(config.generate.packs)
-    generated = _generated_file(run)
-    computed = computed_examples(config, domain)
+    corpus, faults = read_corpus(config, domain, _generated_file(run))
+    refuse_errors(faults)
     fingerprint = runs.fingerprint(
         config.train.model_dump(mode="json", exclude=_HOW_NOT_WHAT),
         config.model.model_dump(mode="json"),
         [config.seed, domain.file.system_prompt],
-        _generated_digests(run, generated) if generated else {},
-        [seed.id for pack in packs for seed in pack.seeds] if config.train.include_seeds else [],
-        [[task_line for _, task_line in read_json_lines(path)] for path in config.train.data],
-        [example.task.id for example in computed],
+        [[example.task.id, example.source, example.pack] for example in corpus.examples],
     )
     if run.is_done("train", fingerprint):
         logger.info("train: done before")
         launch.hand_out(None)
         return
-    _say_what_changed(run)
-    run.set_aside_if_other("train", fingerprint)
+    check_trainer(config.train)
+    tokenizer = models.load_tokenizer(config.model)
+    made = before_training(config, domain, tokenizer, corpus, faults)
+    # Not before: what cannot be trained must not push aside what was trained.
+    if run.stage("train").get("fingerprint") != fingerprint:
+        _say_what_changed(run)
+        run.set_aside_if_other("train", fingerprint)
     folder = run.folder("train")
     with run.working("train", fingerprint) as done:
-        examples = collect_examples(generated, packs, config.train.include_seeds, config.train.data, computed)
-        tokenizer = models.load_tokenizer(config.model)
-        before_training(config, domain, tokenizer, examples)
-        made = _make_rows(tokenizer, examples, domain, config.train)
         training, _ = split_examples([row.example for row in made], config.train.held_out, config.seed)
         training_ids = {example.task.id for example in training}
         rows = [row for row in made if row.example.task.id in training_ids]
         held_rows = [row for row in made if row.example.task.id not in training_ids]
         _record_rows(folder / "rows.jsonl", rows, held_rows)
-        if not rows:
-            raise DataError(
-                f"no example has room for its answer in train.max_length = {config.train.max_length} tokens"
-            )
         numbers = _train(run, rows, held_rows, tokenizer)
         adapter = folder / "adapter"
         write_atomic(adapter / "README.md", model_card(run, domain, numbers))
@@ -109,11 +102,11 @@ def _say_what_changed(run: runs.Run) -> None:
     before, now = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(_settings(run.config))
     changed = [
         f"{key}: {before.get(key)} -> {now.get(key)}"
-        for key in sorted({*before, *now})
+        for key in sorted({*before, *now} - {_PER_STEP})
         if before.get(key) != now.get(key) and key.removeprefix("train.") not in _HOW_NOT_WHAT
     ]
-    if changed:
-        logger.warning("train: settings have changed since, so training begins anew: %s", "; ".join(changed))
+    what = f"settings have changed since: {'; '.join(changed)}" if changed else "its rows have changed since"
+    logger.warning("train: training begins anew, because %s", what)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -123,38 +116,23 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _generated_digests(run: runs.Run, generated: Path) -> dict[str, str]:
-    """Of what was generated, and of what people decided about it, where they did."""
-    review = read_decisions(generated.parent / REVIEW).digest()
-    return run.output_digests("generate") | ({REVIEW: review} if review else {})
-
-
 def _generated_file(run: runs.Run) -> Path | None:
-    path = run.path / "generate" / "instructions.jsonl"
-    if run.stage("generate").get("state") == "done" and path.is_file():
+    """What was generated, once all of it is there; None where other rows stand in for it.
+
+    Raises:
+        DataError: nothing stands in.
+    """
+    path = generated_file(run.config)
+    if path is not None and run.stage("generate").get("state") == "done":
         return path
     if run.config.train.data or run.config.train.computed_tasks:
+        if path is not None:
+            logger.warning("train: %s is not finished, and is not trained on: see 'seedtune generate'", path)
         return None
     raise DataError(
         f"{run.path}: nothing is generated yet: run 'seedtune generate' first, or set train.data or "
         "train.computed_tasks"
     )
-
-
-def _make_rows(
-    tokenizer: "PreTrainedTokenizerFast", examples: Sequence[Example], domain: Domain, settings: TrainConfig
-) -> list[Row]:
-    max_length = settings.max_length
-    made = [make_row(tokenizer, example, domain.file.system_prompt, max_length) for example in examples]
-    rows = [row for row in made if row is not None and not (row.truncated and settings.too_long == "drop")]
-    truncated = sum(row.truncated for row in rows)
-    if len(rows) < len(made):
-        logger.warning(
-            "train: %d of %d examples left out: longer than %d tokens", len(made) - len(rows), len(made), max_length
-        )
-    if truncated:
-        logger.warning("train: %d of %d answers are cut at max_length = %d tokens", truncated, len(rows), max_length)
-    return rows
 
 
 def _record_rows(path: Path, rows: Sequence[Row], held_rows: Sequence[Row]) -> None:
@@ -204,7 +182,8 @@ def _train(
         raise _named(problem, job, rows, folder) from problem
     if interrupted():
         raise KeyboardInterrupt
-    best = _save(trainer, tokenizer, config, folder)
+    with _explained(folder):
+        best = _save(trainer, tokenizer, config, folder)
     return _numbers(folder / "metrics.jsonl", rows, held_rows, trainer, best)
 
 
@@ -268,6 +247,7 @@ def _say_scale(settings: TrainConfig) -> None:
 def _explained(folder: Path) -> Generator[None]:
     """Turn what can go wrong while training into errors that say what to do."""
     import torch
+    from safetensors import SafetensorError
 
     try:
         yield
@@ -277,10 +257,12 @@ def _explained(folder: Path) -> Generator[None]:
             "as much), lower train.max_length, set train.gradient_checkpointing=true, or train.quantization=4bit. "
             "'seedtune plan' says what fits"
         ) from problem
-    except OSError as problem:
-        raise TrainingError(
-            f"{folder}: cannot be written: {problem.strerror or problem}. Free some space and run again to go on"
-        ) from problem
+    except (OSError, SafetensorError, RuntimeError) as problem:
+        # What torch.save raises when the disk is full comes from this file of its source.
+        if isinstance(problem, RuntimeError) and "inline_container" not in str(problem):
+            raise
+        why = getattr(problem, "strerror", None) or str(problem).splitlines()[0]
+        raise TrainingError(f"{folder}: cannot be written: {why}. Free some space and run again to go on") from problem
 
 
 def _named(problem: "BadStep", job: launch.Job, rows: Sequence[Row], folder: Path) -> TrainingError:
@@ -307,11 +289,21 @@ def _named(problem: "BadStep", job: launch.Job, rows: Sequence[Row], folder: Pat
             for row in chosen
         ],
     )
-    what = "is no number" if not math.isfinite(problem.loss) else f"jumped to {problem.loss:.3g}"
+    if math.isfinite(problem.loss):
+        what = f"jumped to {problem.loss:.3g}"
+        advice = (
+            "look for broken text among them, lower train.learning_rate, or raise train.loss_jump if they are sound"
+        )
+    elif problem.step == 0:
+        what = "is no number, and nothing has been learned yet"
+        advice = f"the weights of {job.config.model.name} hold no numbers, or model.dtype is too narrow for them"
+    else:
+        what = "is no number"
+        advice = "lower train.learning_rate, or look for broken text among them"
     few = ", ".join(row.example.task.id for row in chosen[:4]) + (", ..." if len(chosen) > 4 else "")
     return TrainingError(
         f"the loss of step {problem.step + 1} {what}: training stopped. Its {len(chosen)} rows ({few}) are in {path}: "
-        "look for broken text among them, lower train.learning_rate, or raise train.loss_jump if they are sound"
+        f"{advice}"
     )
 
 

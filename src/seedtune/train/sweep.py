@@ -30,6 +30,7 @@ from seedtune.config import Config, load_config
 from seedtune.domains import Domain, load_domain
 from seedtune.errors import ConfigError, DataError, ModelError, RunError, TrainingError
 from seedtune.records import read_json_lines, write_atomic
+from seedtune.train.build import check_trainer
 from seedtune.train.stage import run_train
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,8 @@ def run_sweep(path: Path | None, overrides: Sequence[str], grid: Sequence[str]) 
     if config.train.held_out == 0:
         raise ConfigError("a sweep is judged by the held-out loss: set train.held_out above 0")
     combinations = expand(path, overrides, grid or DEFAULT_GRID)
+    for combination in combinations:
+        check_trainer(combination.config.train)
     domain = load_domain(config.domain)
     folder = config.run_dir / SWEEP
     with runs.open_run(config) as run:

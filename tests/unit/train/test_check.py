@@ -19,7 +19,7 @@ from seedtune.records import Task
 from seedtune.train import check as check_module
 from seedtune.train import corpus as corpus_module
 from seedtune.train.check import CheckReport, Lengths, before_training, check_config, check_corpus
-from seedtune.train.corpus import Corpus, Finding
+from seedtune.train.corpus import Finding, read_corpus
 from seedtune.train.dataset import Example, make_row
 from seedtune.train.steps import Passes
 
@@ -80,8 +80,8 @@ def test_the_numbers_are_those_of_the_rows(check: Check, tiny_llama: Path) -> No
     rows = sound()
     report = check(rows, held_out=0.2)
     tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
-    made = [make_row(tokenizer, Example(Task.model_validate(row), "data", "own"), None, 10_000) for row in rows]
-    lengths = sorted(len(row.input_ids) for row in made if row)
+    made = [make_row(tokenizer, Example(Task.model_validate(row), "data", "own"), None) for row in rows]
+    lengths = sorted(len(row.input_ids) for row in made)
     assert report.lengths["row"] == Lengths.of(lengths)
     assert (report.lengths["row"].shortest, report.lengths["row"].longest) == (lengths[0], lengths[-1])
     counts = report.counts
@@ -197,7 +197,8 @@ def test_a_limit_below_every_prompt_is_an_error(check: Check) -> None:
 
 
 def test_no_row_at_all_is_an_error(check: Check) -> None:
-    assert found(check(""), "source").level == "error"
+    report = check("")
+    assert [finding.level for finding in report.findings if finding.check == "source"] == ["warning", "error"]
 
 
 # Tokenizer and template
@@ -215,15 +216,13 @@ def altered(tmp_path: Path, tiny_llama: Path, configure: Callable[..., Config]) 
         folder = tmp_path / "altered"
         tokenizer.save_pretrained(folder)
         LlamaConfig(vocab_size=vocabulary).save_pretrained(folder)
-        config = configure(sound()).model_copy(
-            update={"model": configure([]).model.model_copy(update={"name": str(folder)})}
-        )
+        config = configure(sound())
+        config = config.model_copy(update={"model": config.model.model_copy(update={"name": str(folder)})})
         domain = load_domain(config.domain)
         if system is not None:
             described = domain.file.model_copy(update={"system_prompt": system})
             domain = type(domain)(domain.folder, described, domain.packs, domain.suites)
-        examples = [Example(Task.model_validate(row), "data", "own") for row in sound()]
-        return check_corpus(config, domain, tokenizer, Corpus.of(examples))
+        return check_corpus(config, domain, tokenizer, read_corpus(config, domain, None)[0])
 
     return check
 
@@ -304,7 +303,6 @@ def test_padding_that_takes_the_end_out_of_the_labels_is_an_error(
 def test_a_row_that_does_not_teach_to_stop_is_an_error(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     def endless(*arguments: Any) -> Any:
         row = make_row(*arguments)
-        assert row is not None
         return replace(row, input_ids=row.input_ids[:-1], labels=row.labels[:-1])
 
     monkeypatch.setattr(check_module, "make_row", endless)
@@ -317,6 +315,18 @@ def test_a_vocabulary_that_is_too_small_is_an_error(altered: Callable[..., Check
     assert (finding.level, finding.count) == ("error", 30)
 
 
+def test_padding_that_the_model_does_not_know_is_an_error(
+    altered: Callable[..., CheckReport], tiny_llama: Path
+) -> None:
+    """As a tokenizer is left that was given a padding token, and the model no embedding for it."""
+
+    def change(tokenizer: PreTrainedTokenizerFast) -> None:
+        tokenizer.add_special_tokens({"pad_token": "<pad>"})
+
+    report = altered(change, vocabulary=len(AutoTokenizer.from_pretrained(tiny_llama)))
+    assert (found(report, "padding").level, found(report, "vocabulary").level) == ("error", "warning")
+
+
 def test_special_tokens_in_the_data_are_found(check: Check) -> None:
     rows = [*sound(), {"instruction": "How does it end?", "output": "With <|end|> and more."}]
     assert found(check(rows), "special tokens").places == ("own.jsonl:31",)
@@ -325,18 +335,37 @@ def test_special_tokens_in_the_data_are_found(check: Check) -> None:
 # What a person and a run see of it
 
 
-def test_before_training_an_error_stops_and_a_warning_is_logged(
+def test_before_training_an_error_stops_and_a_warning_is_logged_with_its_place(
     configure: Callable[..., Config], tiny_llama: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = configure([])
+    config = configure([*sound(), {"instruction": "What is odd?", "output": "\ufffd"}, sound()[0]])
     domain, tokenizer = load_domain(config.domain), AutoTokenizer.from_pretrained(tiny_llama)
-    examples = [Example(Task.model_validate(row), "data", "own") for row in sound()]
-    odd = Example(Task(instruction="What is odd?", output="\ufffd"), "data", "own")
-    before_training(config, domain, tokenizer, [*examples, odd])
-    assert "U+FFFD" in caplog.text
+    corpus, faults = read_corpus(config, domain, None)
+    before_training(config, domain, tokenizer, corpus, faults)
+    assert "U+FFFD, the mark of text decoded wrongly (own.jsonl:31)" in caplog.text
+    assert "own.jsonl:32 = own.jsonl:1" in caplog.text
     tokenizer.chat_template = "{{ messages | length }}" + CHAT_TEMPLATE
     with pytest.raises(DataError, match="differently when an answer follows"):
-        before_training(config, domain, tokenizer, examples)
+        before_training(config, domain, tokenizer, corpus, faults)
+
+
+@pytest.mark.parametrize("too_long", ["cut", "drop"])
+def test_the_rows_that_training_takes_are_those_that_were_checked_and_fit(
+    configure: Callable[..., Config], tiny_llama: Path, too_long: str
+) -> None:
+    config = configure([*sound(), {"instruction": "Say much.", "output": "peer " * 200}], too_long=too_long)
+    domain, tokenizer = load_domain(config.domain), AutoTokenizer.from_pretrained(tiny_llama)
+    limit = (
+        max(
+            len(row.input_ids) for row in before_training(config, domain, tokenizer, *read_corpus(config, domain, None))
+        )
+        - 1
+    )
+    config = config.model_copy(update={"train": config.train.model_copy(update={"max_length": limit})})
+    rows = before_training(config, domain, tokenizer, *read_corpus(config, domain, None))
+    assert len(rows) == (31 if too_long == "cut" else 30)
+    assert sum(row.truncated for row in rows) == (too_long == "cut")
+    assert max(len(row.input_ids) for row in rows) <= limit
 
 
 def test_the_example_shows_which_tokens_are_trained_on(check: Check) -> None:

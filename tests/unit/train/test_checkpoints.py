@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from seedtune.train.checkpoints import last_checkpoint
 
@@ -14,8 +16,8 @@ def write_checkpoint(folder: Path, step: int) -> Path:
     """The files that matter, as the trainer names them."""
     path = folder / f"checkpoint-{step}"
     path.mkdir(parents=True)
-    (path / "adapter_model.safetensors").write_bytes(b"weights")
-    (path / "optimizer.pt").write_bytes(b"moments")
+    save_file({"lora_A": torch.ones(64, 8)}, path / "adapter_model.safetensors")
+    torch.save({"moments": torch.ones(64, 8)}, path / "optimizer.pt")
     (path / "trainer_state.json").write_text(json.dumps({"global_step": step, "max_steps": 100}))
     return path
 
@@ -58,10 +60,12 @@ def test_one_without_an_adapter_is_passed_over_and_deleted(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("file", ["adapter_model.safetensors", "optimizer.pt"])
-def test_one_with_an_empty_file_is_passed_over(tmp_path: Path, file: str) -> None:
-    # What a power cut leaves: the trainer flushes nothing to the disk.
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
+def test_one_with_an_empty_or_a_short_file_is_passed_over(tmp_path: Path, file: str, share: float) -> None:
+    # What a power cut or a full disk leaves: the trainer flushes nothing to the disk.
     whole, broken = write_checkpoint(tmp_path, 10), write_checkpoint(tmp_path, 20)
-    (broken / file).write_bytes(b"")
+    content = (broken / file).read_bytes()
+    (broken / file).write_bytes(content[: int(share * len(content))])
     assert last_checkpoint(tmp_path) == whole
 
 

@@ -11,8 +11,7 @@ from seedtune.config import Config
 from seedtune.domains import load_domain
 from seedtune.errors import ConfigError
 from seedtune.train.check import check_config
-from seedtune.train.corpus import check_texts, computed_examples, read_corpus
-from seedtune.train.dataset import collect_examples
+from seedtune.train.corpus import check_texts, read_corpus
 
 OWN_TASKS = """
 from seedtune.records import ComputedTask
@@ -50,7 +49,7 @@ def with_tasks(domain_folder: Path) -> str:
 
 def test_they_are_read_as_their_own_source(configure: Callable[..., Config], with_tasks: str) -> None:
     config = configure(with_tasks, computed_tasks=12, computed_levels=[1, 3])
-    corpus, findings = read_corpus(config, load_domain(with_tasks))
+    corpus, findings = read_corpus(config, load_domain(with_tasks), None)
     assert findings == []
     assert {example.source for example in corpus.examples} == {"computed"}
     assert [example.task.output for example in corpus.examples] == [str(number + 5) for number in range(12)]
@@ -58,12 +57,10 @@ def test_they_are_read_as_their_own_source(configure: Callable[..., Config], wit
     assert all(example.task.instruction.startswith("train:") for example in corpus.examples)
 
 
-def test_training_takes_the_same_examples_as_the_check(configure: Callable[..., Config], with_tasks: str) -> None:
+def test_they_stand_behind_the_seeds(configure: Callable[..., Config], with_tasks: str) -> None:
     config, domain = configure(with_tasks, computed_tasks=12, include_seeds=True), load_domain(with_tasks)
-    packs = domain.select_packs(None)
-    collected = collect_examples(None, packs, True, (), computed_examples(config, domain))
-    assert collected == list(read_corpus(config, domain)[0].examples)
-    assert {example.source for example in collected} == {"seed", "computed"}
+    sources = [example.source for example in read_corpus(config, domain, None)[0].examples]
+    assert sources == ["seed"] * (len(sources) - 12) + ["computed"] * 12
 
 
 def test_the_check_counts_them(configure: Callable[..., Config], with_tasks: str) -> None:
@@ -73,14 +70,16 @@ def test_the_check_counts_them(configure: Callable[..., Config], with_tasks: str
 
 def test_none_are_made_unless_asked_for(configure: Callable[..., Config], domain_folder: Path) -> None:
     (domain_folder / "tasks.py").write_text("raise RuntimeError('loaded')")
-    assert computed_examples(configure(str(domain_folder)), load_domain(str(domain_folder))) == []
+    config = configure(str(domain_folder), include_seeds=True)
+    corpus, _ = read_corpus(config, load_domain(str(domain_folder)), None)
+    assert {example.source for example in corpus.examples} == {"seed"}
 
 
 def test_a_domain_that_makes_none_is_a_mistake_in_the_config(
     configure: Callable[..., Config], domain_folder: Path
 ) -> None:
     with pytest.raises(ConfigError, match=r"train\.computed_tasks is 3, but the domain '.*' makes no tasks"):
-        computed_examples(configure(str(domain_folder), computed_tasks=3), load_domain(str(domain_folder)))
+        read_corpus(configure(str(domain_folder), computed_tasks=3), load_domain(str(domain_folder)), None)
 
 
 @pytest.mark.parametrize("levels", [[], [0], [4]])
@@ -92,6 +91,6 @@ def test_other_levels_are_refused(configure: Callable[..., Config], levels: list
 def test_tasks_of_bgp_are_sound_training_data(configure: Callable[..., Config]) -> None:
     """No contamination, no contradiction, no odd character; that questions repeat is no fault."""
     config, domain = configure("bgp", computed_tasks=240), load_domain("bgp")
-    corpus, findings = read_corpus(config, domain)
+    corpus, findings = read_corpus(config, domain, None)
     assert len(corpus.examples) == 240
     assert [*findings, *check_texts(config, domain, corpus)] == []

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from conftest import CHAT_TEMPLATE, write_jsonl
-from seedtune.domains import Pack
-from seedtune.errors import DataError, TrainingError
-from seedtune.records import SeedTask, Task
-from seedtune.train.dataset import IGNORED, Example, Row, chat, collect_examples, make_row, split_examples
+from conftest import CHAT_TEMPLATE
+from seedtune.config import TrainConfig
+from seedtune.errors import TrainingError
+from seedtune.records import Task
+from seedtune.train.dataset import IGNORED, Example, Row, chat, fit_row, make_row, split_examples
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "row.json"
 NO_END = "{% for message in messages %}[{{ message['role'] }}] {{ message['content'] }}\n{% endfor %}" + (
@@ -27,7 +27,6 @@ END_LAST = "{% for message in messages %}[{{ message['role'] }}] {{ message['con
 TEMPLATES = {"a newline behind the end": CHAT_TEMPLATE, "the end last": END_LAST, "no end": NO_END}
 
 TASK = Task(instruction="Name a peer.", input="192.0.2.1", output="The session of a peer.")
-LONG = 10_000
 
 texts = st.text(min_size=1, max_size=40).filter(str.strip)
 all_templates = pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
@@ -43,10 +42,13 @@ def shared_tokenizer(tiny_llama: Path) -> PreTrainedTokenizerFast:
     return AutoTokenizer.from_pretrained(tiny_llama)
 
 
-def row_of(tokenizer: PreTrainedTokenizerFast, task: Task, max_length: int = LONG, system: str | None = None) -> Row:
-    row = make_row(tokenizer, Example(task, "seed", "made"), system, max_length)
-    assert row is not None
-    return row
+def row_of(tokenizer: PreTrainedTokenizerFast, task: Task, system: str | None = None) -> Row:
+    return make_row(tokenizer, Example(task, "seed", "made"), system)
+
+
+def cut_to(length: int, **settings: Any) -> TrainConfig:
+    """Settings with such a max_length, also below what a config may have."""
+    return TrainConfig.model_validate(settings).model_copy(update={"max_length": length})
 
 
 def decoded(tokenizer: PreTrainedTokenizerFast, ids: list[int]) -> str:
@@ -147,17 +149,26 @@ def test_max_length_cuts_the_end_of_the_answer_and_says_so(
 ) -> None:
     whole = row_of(shared_tokenizer, TASK)
     length = len(whole.input_ids) + difference
-    row = row_of(shared_tokenizer, TASK, max_length=length)
+    row = fit_row(whole, cut_to(length))
+    assert row is not None
     assert row.input_ids == whole.input_ids[:length]
     assert row.labels == whole.labels[:length]
     assert row.truncated == (difference < 0)
 
 
 def test_a_prompt_that_fills_max_length_gives_no_row(tokenizer: PreTrainedTokenizerFast) -> None:
-    start = prompt_length(row_of(tokenizer, TASK))
-    example = Example(TASK, "seed", "made")
-    made = [make_row(tokenizer, example, None, length) for length in (start - 1, start, start + 1)]
+    whole = row_of(tokenizer, TASK)
+    start = prompt_length(whole)
+    assert whole.prompt_tokens == start
+    made = [fit_row(whole, cut_to(length)) for length in (start - 1, start, start + 1)]
     assert [row is not None for row in made] == [False, False, True]
+
+
+def test_longer_rows_are_dropped_whole_where_that_is_wanted(tokenizer: PreTrainedTokenizerFast) -> None:
+    whole = row_of(tokenizer, TASK)
+    length = len(whole.input_ids)
+    assert fit_row(whole, cut_to(length, too_long="drop")) == whole
+    assert fit_row(whole, cut_to(length - 1, too_long="drop")) is None
 
 
 @pytest.mark.parametrize(
@@ -240,86 +251,3 @@ def test_a_split_holds_out_about_its_share() -> None:
 @pytest.mark.parametrize(("count", "share"), [(5, 0.0), (1, 0.5), (0, 0.5)])
 def test_nothing_is_held_out_without_a_share_or_a_second_example(count: int, share: float) -> None:
     assert split_examples(EXAMPLES[:count], share, 0) == (EXAMPLES[:count], [])
-
-
-def seed_task(name: str) -> SeedTask:
-    return SeedTask(instruction=f"Instruction {name}", output=f"Output {name}", topic="made")
-
-
-def pack(*names: str) -> Pack:
-    return Pack("knowledge", "You are a teacher.", tuple(seed_task(name) for name in names), Path("seeds.jsonl"))
-
-
-def lines(*names: str, **more: str) -> list[dict[str, Any]]:
-    return [{"instruction": f"Instruction {name}", "input": "", "output": f"Output {name}", **more} for name in names]
-
-
-def named(collected: list[Example]) -> list[str]:
-    return [example.task.instruction.removeprefix("Instruction ") for example in collected]
-
-
-@pytest.fixture
-def generated(tmp_path: Path) -> Path:
-    return write_jsonl(tmp_path / "instructions.jsonl", lines("c", "d", pack="knowledge", id="0", similarity="0"))
-
-
-@pytest.fixture
-def own_data(tmp_path: Path) -> Path:
-    return write_jsonl(tmp_path / "own.jsonl", lines("e", "f"))
-
-
-def test_examples_are_seeds_then_generated_then_own_data(generated: Path, own_data: Path) -> None:
-    assert named(collect_examples(generated, [pack("a", "b")], True, [own_data])) == ["a", "b", "c", "d", "e", "f"]
-
-
-def test_examples_know_their_source_and_pack(generated: Path, own_data: Path) -> None:
-    collected = collect_examples(generated, [pack("a")], True, [own_data])
-    assert {(example.source, example.pack) for example in collected} == {
-        ("seed", "knowledge"),
-        ("generated", "knowledge"),
-        ("data", "own"),
-    }
-
-
-def test_a_repeated_example_stands_once_with_its_first_source(generated: Path, tmp_path: Path) -> None:
-    again = write_jsonl(tmp_path / "again.jsonl", lines("a", "c", "a", "e"))
-    collected = collect_examples(generated, [pack("a", "b")], True, [again])
-    assert sorted(named(collected)) == ["a", "b", "c", "d", "e"]
-    assert {name: example.source for name, example in zip(named(collected), collected, strict=True)} == {
-        "a": "seed",
-        "b": "seed",
-        "c": "generated",
-        "d": "generated",
-        "e": "data",
-    }
-
-
-def test_a_repeated_example_keeps_its_first_place(generated: Path, tmp_path: Path) -> None:
-    again = write_jsonl(tmp_path / "again.jsonl", lines("a", "c", "e"))
-    assert named(collect_examples(generated, [pack("a", "b")], True, [again])) == ["a", "b", "c", "d", "e"]
-
-
-def test_seeds_can_be_left_out(generated: Path) -> None:
-    assert named(collect_examples(generated, [pack("a", "b")], False, [])) == ["c", "d"]
-
-
-def test_own_data_alone_is_enough(own_data: Path) -> None:
-    assert named(collect_examples(None, [], True, [own_data])) == ["e", "f"]
-
-
-def test_no_example_at_all_is_an_error() -> None:
-    with pytest.raises(DataError, match="nothing to train on"):
-        collect_examples(None, [pack("a")], False, [])
-
-
-def test_a_broken_line_of_own_data_is_named(tmp_path: Path) -> None:
-    broken = write_jsonl(tmp_path / "own.jsonl", [*lines("e"), {"instruction": "No output"}])
-    with pytest.raises(DataError, match=r"own\.jsonl:2: output"):
-        collect_examples(None, [], False, [broken])
-
-
-@pytest.mark.parametrize("line", [{"instruction": "No output", "input": "", "pack": "p"}, *lines("x", output="")])
-def test_a_broken_line_of_the_generated_file_is_named(tmp_path: Path, line: dict[str, Any]) -> None:
-    broken = write_jsonl(tmp_path / "instructions.jsonl", [{"pack": "p", **line}])
-    with pytest.raises(DataError, match=r"instructions\.jsonl:1"):
-        collect_examples(broken, [], False, [])

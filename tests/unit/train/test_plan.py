@@ -358,8 +358,12 @@ def test_an_unknown_gpu_is_an_error_that_lists_the_known() -> None:
 def test_bits_that_the_device_lacks_are_refused(make: Make) -> None:
     with pytest.raises(TrainingError, match="fp8"):
         plan_training(make(quantization="fp8"), "a100-80")
-    with pytest.raises(TrainingError, match="4bit"):
-        plan_training(make(quantization="4bit"), "cpu")
+
+
+def test_four_bits_take_less_memory_on_a_cpu_too(make: Make) -> None:
+    whole, packed = (plan_training(make(quantization=each), "cpu").estimate.peak for each in (None, "4bit"))
+    assert packed.weights < whole.weights
+    assert packed.trained == whole.trained
 
 
 def test_rows_without_room_are_an_error(make: Make) -> None:

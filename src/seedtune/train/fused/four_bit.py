@@ -50,3 +50,14 @@ def is_four_bit(base: object) -> bool:
     """Whether a linear layer is one of bitsandbytes' in 4 bits, filled and on its device."""
     weight = getattr(base, "weight", None)
     return type(base).__name__ == "Linear4bit" and getattr(weight, "quant_state", None) is not None
+
+
+def keep_trainable(model: Any) -> None:
+    """Keep bitsandbytes (0.50) from laying weights out anew at the first inference on a CPU with AVX512-BF16.
+
+    It would never lay them back, and no gradient passes through the layers then: training after a measurement of the
+    held-out loss would go on without an error, and learn next to nothing.
+    """
+    for module in model.modules():
+        if type(module).__name__ == "Linear4bit":
+            module.support_avx512bf16_for_cpu = False
