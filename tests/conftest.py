@@ -15,6 +15,9 @@ import pytest
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers with more threads than there are cores wait for each other at every product. Before torch is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from fake_teacher import FakeTeacher
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +81,6 @@ def test_eight_bits_without_a_gpu_say_so(tiny_llama: Path, make: Make) -> None:
     result = seedtune("train", make("run", tiny_llama, quantization="fp8"))
     assert result.returncode == 1
     assert "train.quantization=fp8 runs on cuda, not on cpu" in result.stderr
-
-
-def test_four_bits_without_bitsandbytes_say_what_to_install(tiny_llama: Path, make: Make) -> None:
-    if find_spec("bitsandbytes"):
-        pytest.skip("bitsandbytes is installed")
-    result = seedtune("train", make("run", tiny_llama, quantization="4bit"))
-    assert result.returncode == 1
-    assert "pip install bitsandbytes" in result.stderr
 
 
 @pytest.mark.parametrize("kernels", ["fused", "plain"])

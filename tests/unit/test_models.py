@@ -115,6 +115,12 @@ def test_weights_of_a_broken_off_download_are_refused(llama: Path) -> None:
         models.load_model(ModelConfig(name=str(llama)))
 
 
+def test_four_bits_without_bitsandbytes_say_what_to_install(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="4-bit weights need bitsandbytes: pip install bitsandbytes"):
+        models.load_model(ModelConfig(name=str(tiny_llama)), four_bit=True)
+
+
 @pytest.mark.parametrize("text", ["{", "{}", '{"model_type": "no-such-model"}'])
 def test_a_broken_config_is_refused(llama: Path, text: str) -> None:
     (llama / "config.json").write_text(text)

@@ -15,7 +15,7 @@ from seedtune.web.index import JOURNAL, read_at, read_verdicts
 from seedtune.web.queries import find_row
 
 _NO_GOAL = 2**62
-_KNOWN = {"instruction", "input", "output", "pack", "parents", "id", "similarity", "nearest", "neighbours"}
+_KNOWN = {"instruction", "input", "output", "pack", "parents", "id", "similarity", "nearest", "neighbours", "printed"}
 
 
 class Background:
@@ -76,6 +76,7 @@ class Background:
             "parents": [self._task(connection, identity) for identity in candidate.get("parents", ())],
             "neighbours": [{**self._task(connection, near), "similarity": score} for near, score in neighbours],
             "findings": self._findings(task),
+            "printed": str(verdict.get("printed") or ""),
             "facts": {
                 "request": row["request"],
                 **{key: value for key, value in candidate.items() if key not in _KNOWN | {"request"} and value},

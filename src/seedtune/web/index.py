@@ -323,7 +323,7 @@ def has_fts(connection: sqlite3.Connection) -> bool:
 
 def _shown(line: dict[str, Any]) -> dict[str, Any]:
     """What a line of the dataset says beside the task, as a verdict has it."""
-    names = ("similarity", "nearest", "neighbours", "scores", "mean_similarity")
+    names = ("similarity", "nearest", "neighbours", "scores", "mean_similarity", "printed")
     found = {name: line[name] for name in names if name in line}
     if "neighbours" in found:
         found["neighbours"] = [(near["id"], near["similarity"]) for near in found["neighbours"]]

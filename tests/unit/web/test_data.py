@@ -246,6 +246,20 @@ def test_an_item_has_its_prompt_reply_neighbours_and_lint(runs_dir: Path) -> Non
     assert "does not compile" in item["findings"][0]["message"]
 
 
+@pytest.mark.parametrize("kept", ["journal.jsonl", "instructions.jsonl"])
+def test_an_item_has_what_its_programs_printed(tmp_path: Path, kept: str) -> None:
+    made = [verdict("Count.", "```python\nprint(3)\n```", printed="3 withdrawals\n"), verdict("Explain.")]
+    folder = write_run(tmp_path / "runs", "one", made)
+    if kept != "journal.jsonl":
+        dataset = folder / "generate" / kept
+        lines = [json.loads(line) for line in dataset.read_text().splitlines()]
+        dataset.write_text("".join(json_line({**lines[0], "printed": "3 withdrawals\n"}) + json_line(lines[1])))
+        (folder / "generate" / "journal.jsonl").unlink()
+    items = [Page(tmp_path / "runs").get(f"/items/{number}") for number in (1, 2)]
+    assert [item["printed"] for item in items] == ["3 withdrawals\n", ""]
+    assert "printed" not in items[0]["facts"]
+
+
 def test_looking_at_a_run_runs_no_code_that_came_with_it(tmp_path: Path, domain_folder: Path) -> None:
     """A run folder from elsewhere may name a domain inside itself, with a checks.py of its own."""
     trap = tmp_path / "sprung"

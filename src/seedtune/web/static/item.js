@@ -30,6 +30,7 @@ export function behind(item, go) {
   return [
     item.findings.length ? h("section", { className: "findings" }, h("h3", {}, "What the lint says of its code"),
       h("ul", {}, item.findings.map((found) => h("li", { className: found.level }, plain(`${found.level}: ${found.message}`))))) : null,
+    item.printed ? h("section", {}, h("h3", {}, "What its programs printed"), h("pre", { className: "log", tabIndex: 0 }, plain(item.printed))) : null,
     tasks("Nearest", item.neighbours, go),
     tasks("Parents", item.parents, go),
     item.prompt ? h("details", {}, h("summary", {}, "Prompt and reply"),
