@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -97,10 +97,7 @@ class Desk:
         """
         self._refresh()
         with self.index.connect() as connection:
-            row = find_row(connection, "n", number)
-            if row is None:
-                raise RunError(f"{self.run.name}: there is no row {number}")
-            shown = next(self._show([row]))
+            shown = self._find(connection, "n", number)
             return {
                 **self._row_json(shown, by),
                 **self.background.about(connection, shown.row, shown.verdict, shown.task),
@@ -121,10 +118,7 @@ class Desk:
         """
         self._refresh()
         with self.index.connect() as connection:
-            row = find_row(connection, "id", identity)
-            if row is None:
-                raise RunError(f"{self.run.name}: there is no task {identity}")
-            shown = next(self._show([row]))
+            shown = self._find(connection, "id", identity)
         return shown.task, _task(shown.verdict["candidate"])
 
     def amend(self, identities: Sequence[str], by: str, **change: Any) -> None:
@@ -212,6 +206,12 @@ class Desk:
                 if identity not in seen and (mended := repair.mend(shown.task)):
                     yield shown, Task(**mended)
                 seen.add(identity)
+
+    def _find(self, connection: sqlite3.Connection, column: Literal["n", "id"], value: int | str) -> Shown:
+        row = find_row(connection, column, value)
+        if row is None:
+            raise RunError(f"{self.run.name}: there is no {'row' if column == 'n' else 'task'} {value}")
+        return next(self._show([row]))
 
     def _show(self, rows: Iterable[sqlite3.Row]) -> Iterator[Shown]:
         for row, verdict in read_verdicts(self.run, rows):
