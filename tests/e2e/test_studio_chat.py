@@ -1,6 +1,7 @@
 """A chat in a real browser with real models: two panes, a blind vote, a program of the model in the sandbox."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,11 +73,28 @@ def test_a_turn_with_both_models(chat: "Page", tmp_path: Path) -> None:
     assert chat.locator(".answer[aria-busy=true]").count() == 0
     digest = json.loads((tmp_path / "runs" / "one" / "manifest.json").read_text())["stages"]["train"]["outputs"]
     assert digest["train/adapter/adapter_model.safetensors"] in chat.locator("#models").inner_text()
-    assert chat.locator("#models code").inner_text() == "seedtune chat runs/one"
+    assert chat.locator("#command code").inner_text() == "seedtune chat runs/one"
     chat.get_by_role("button", name="Right is better").click()
     chat.get_by_text("Vote saved.").wait_for()
     [vote] = [json.loads(line) for line in (tmp_path / "runs/one/chat/votes.jsonl").read_text().splitlines()]
     assert (vote["choice"], vote["blind"], vote["by"]) == ("tuned", False, "ada")
+
+
+def test_the_command_line_of_a_conversation_follows_its_form(chat: "Page") -> None:
+    """What a shell makes of it is what stands in the form."""
+    chat.locator("#ask summary").click()
+    chat.locator("#blind").check()
+    system = 'You\'re a "baker"; say $HOME\nand `x`'
+    values = {"temperature": "0.7", "top_p": "0.9", "max_tokens": "20", "seed": "3", "system": system}
+    for name, value in values.items():
+        chat.locator(f"#ask [name={name}]").fill(value)
+    chat.locator("#by").fill("bo o")
+    chat.keyboard.press("Tab")
+    words = shlex.split(chat.locator("#command code").inner_text())
+    assert words[:4] == ["seedtune", "chat", "runs/one", "--blind"]
+    given = dict(zip(words[4::2], words[5::2], strict=True))
+    expected = {f"--{name.replace('_', '-')}": value for name, value in values.items()}
+    assert given == {**expected, "--by": "bo o"}
 
 
 def test_a_blind_turn_is_judged_before_it_is_known_who_is_who(chat: "Page", tmp_path: Path) -> None:

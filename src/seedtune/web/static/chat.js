@@ -1,7 +1,7 @@
 // Base and tuned model side by side: a question to both, their answers as they are written, a vote.
 
 import { get, post, stream } from "./api.js";
-import { byId, command, h, number, plain, say } from "./dom.js";
+import { byId, command, h, number, plain, quoted, say } from "./dom.js";
 import { highlight } from "./highlight.js";
 
 const box = byId("chat"), path = `/api/runs/${box.dataset.run}/chat`;
@@ -59,10 +59,20 @@ function showReady(found) {
       [["base", about.base], ["device", about.device], ["adapter SHA-256", about.adapter_sha256],
         ["checked: logits differ by", `${about.difference.toPrecision(3)} at most`]].map(([name, value]) =>
         h("div", {}, h("dt", {}, name), h("dd", { className: "hash" }, plain(value))))),
-    h("p", { className: "soft" }, `Process ${found.pid} `, button("Unload", "plain", () => act("unload"))),
-    command(box.dataset.command));
-  if (!form.system.dataset.filled) form.system.value = about.system;
+    h("p", { className: "soft" }, `Process ${found.pid} `, button("Unload", "plain", () => act("unload"))));
+  if (!form.system.dataset.filled) form.system.value = form.system.defaultValue = about.system;
   form.system.dataset.filled = "yes";
+  showCommand();
+}
+
+/** The same conversation in a terminal: what differs from the defaults stands in its command line. */
+function showCommand() {
+  const by = byId("by").value.trim(), fields = [form.temperature, form.top_p, form.max_tokens, form.seed, form.system];
+  const options = fields.filter((field) => field.value !== field.defaultValue)
+    .map((field) => `--${field.name.replace("_", "-")} ${quoted(field.value)}`);
+  if (byId("blind").checked) options.unshift("--blind");
+  if (by && by !== document.querySelector('meta[name="reviewer"]').content) options.push(`--by ${quoted(by)}`);
+  byId("command").replaceChildren(command([box.dataset.command, ...options].join(" ")));
 }
 
 function button(label, kind, work) {
@@ -240,6 +250,7 @@ function result(found) {
   ];
 }
 
+form.addEventListener("input", (event) => { if (event.target !== form.text) showCommand(); });
 form.addEventListener("submit", (event) => { event.preventDefault(); ask(); });
 form.text.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -259,5 +270,8 @@ byId("reveal").addEventListener("click", async () => {
   }
 });
 byId("by").value = localStorage.getItem("seedtune-reviewer") ?? document.querySelector('meta[name="reviewer"]').content;
-byId("by").addEventListener("change", () => localStorage.setItem("seedtune-reviewer", byId("by").value.trim()));
+byId("by").addEventListener("change", () => {
+  localStorage.setItem("seedtune-reviewer", byId("by").value.trim());
+  showCommand();
+});
 watch();

@@ -55,6 +55,9 @@ export function command(text) {
   return h("div", { className: "command" }, line, button);
 }
 
+/** A word as a shell takes it letter for letter. */
+export const quoted = (word) => (/^[\w@%+=:,./-]+$/u.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
+
 export const number = (value) => value.toLocaleString("en-US");
 
 export function duration(seconds) {
