@@ -116,7 +116,7 @@ def studio(tmp_path: Path) -> Iterator[Callable[..., str]]:
     yield start
     for process in started:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+        process.communicate(timeout=30)
 
 
 @pytest.fixture
