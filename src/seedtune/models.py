@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,6 @@ from jinja2 import TemplateError, TemplateSyntaxError
 
 from seedtune.config import ModelConfig
 from seedtune.errors import ModelError
-from seedtune.records import Message
 
 if TYPE_CHECKING:
     import torch
@@ -302,15 +301,19 @@ def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset(end for end in ends if end is not None)
 
 
-def chat_prompt(tokenizer: Any, turns: Sequence[Message]) -> str:
-    """The text from which a model goes on with a chat; the special tokens stand in it.
+def chat_text(tokenizer: Any, messages: Sequence[Mapping[str, str]], generation: bool = True) -> str:
+    """A chat as its template writes it; the special tokens stand in it.
+
+    Args:
+        tokenizer: The model's.
+        messages: Each with ``role`` and ``content``.
+        generation: It ends with what the model goes on from.
 
     Raises:
         ModelError: the template refuses this chat.
     """
-    messages = [turn.model_dump() for turn in turns]
     try:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation))
     except TemplateError as problem:
         roles = ", ".join(message["role"] for message in messages)
         raise ModelError(

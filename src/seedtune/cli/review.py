@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 review_app = App(name="review", help="Judge a run's generated data in the terminal, as the studio's page does.")
 app.command(review_app)
 
+Id = Annotated[str, Parameter(help="Of tasks.")]
 By = Annotated[str | None, Parameter(help="Who says it; by default the user of this machine.")]
 
 
@@ -85,13 +86,13 @@ def list_rows(
 
 
 @review_app.command
-def accept(run_folder: Path, /, *ids: Annotated[str, Parameter(help="Of tasks.")], by: By = None) -> int:
+def accept(run_folder: Path, /, *ids: Id, by: By = None) -> int:
     """Take tasks into the dataset, also such as the filters rejected."""
     return _open(run_folder, by).say(ids, decision="accept")
 
 
 @review_app.command
-def reject(run_folder: Path, /, *ids: Annotated[str, Parameter(help="Of tasks.")], by: By = None) -> int:
+def reject(run_folder: Path, /, *ids: Id, by: By = None) -> int:
     """Take tasks out of the dataset."""
     return _open(run_folder, by).say(ids, decision="reject")
 
@@ -101,7 +102,7 @@ def rate(
     run_folder: Path,
     rating: Literal[1, 2, 3, 4, 5],
     /,
-    *ids: Annotated[str, Parameter(help="Of tasks.")],
+    *ids: Id,
     by: By = None,
 ) -> int:
     """Rate tasks from 1 to 5; decisions stay."""
@@ -125,7 +126,7 @@ def edit(
 
 
 @review_app.command
-def clear(run_folder: Path, /, *ids: Annotated[str, Parameter(help="Of tasks.")], by: By = None) -> int:
+def clear(run_folder: Path, /, *ids: Id, by: By = None) -> int:
     """Take back all that one reviewer said of tasks: decision, rating and edit."""
     return _open(run_folder, by).say(ids, decision="none", rating=None, edited=None)
 

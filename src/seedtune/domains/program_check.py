@@ -50,5 +50,11 @@ class ProgramCheck:
             found = self._own(source) if self._own else ()
             return [ProgramFault(fault.line, fault.message, fault.level) for fault in found]
         except Exception as problem:  # foreign code
-            said = _ADDRESS.sub("0x...", f"{type(problem).__name__}: {problem}")
-            return [ProgramFault(0, f"{_CHECKS}: check_program failed: {said}")]
+            return [
+                ProgramFault(0, f"{_CHECKS}: check_program failed: {steady(f'{type(problem).__name__}: {problem}')}")
+            ]
+
+
+def steady(text: str) -> str:
+    """Without what differs from run to run: the addresses of objects."""
+    return _ADDRESS.sub("0x...", text)

@@ -61,7 +61,7 @@ class Chat:
         Raises:
             ModelError: the template refuses this chat.
         """
-        return models.chat_prompt(self.tokenizer, turns)
+        return models.chat_text(self.tokenizer, [turn.model_dump() for turn in turns])
 
 
 def base_digest(config: ModelConfig) -> str:

@@ -18,7 +18,7 @@ from transformers.cache_utils import DynamicLayer
 
 from seedtune.config import LocalTeacherConfig, ModelConfig
 from seedtune.errors import ModelError, TeacherError
-from seedtune.models import EMBEDDED, EMBEDDED_TITLE, chat_prompt, end_tokens, load_model, load_tokenizer
+from seedtune.models import EMBEDDED, EMBEDDED_TITLE, chat_text, end_tokens, load_model, load_tokenizer
 from seedtune.records import Reply, Request, Usage, content_id
 from seedtune.teachers.decoding import Decoder, Row, Writing
 from seedtune.teachers.engine import Engine, write
@@ -107,7 +107,7 @@ class LocalTeacher:
         return list(await asyncio.gather(*(asyncio.wrap_future(self._engine.write(row)) for row in rows)))
 
     def _row(self, request: Request) -> Row:
-        text = chat_prompt(self._tokenizer, request.messages)
+        text = chat_text(self._tokenizer, [turn.model_dump() for turn in request.messages])
         # The template has written the special tokens already.
         encoded: Any = self._tokenizer(f"{text}{request.prefix}", add_special_tokens=False)
         return Row(

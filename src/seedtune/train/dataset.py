@@ -6,12 +6,11 @@ trained token is the end-of-sequence token, and training sees the tokens that in
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-from jinja2 import TemplateError
-
+from seedtune import models
 from seedtune.config import TrainConfig
-from seedtune.errors import TrainingError
+from seedtune.errors import ModelError, TrainingError
 from seedtune.records import Task, content_id
 
 if TYPE_CHECKING:
@@ -111,14 +110,9 @@ def fit_row(row: Row, settings: TrainConfig) -> Row | None:
 
 def _render(tokenizer: "PreTrainedTokenizerFast", messages: list[dict[str, str]], generation: bool) -> str:
     try:
-        rendered: Any = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation)
-    except TemplateError as problem:
-        turns = ", ".join(message["role"] for message in messages)
-        raise TrainingError(
-            f"the chat template refuses a chat of {turns}: {problem}; "
-            "set model.chat_template, or take the domain's system_prompt out"
-        ) from problem
-    return str(rendered)
+        return models.chat_text(tokenizer, messages, generation)
+    except ModelError as problem:
+        raise TrainingError(str(problem)) from problem
 
 
 def _until_end(tokenizer: "PreTrainedTokenizerFast", ids: list[int]) -> list[int]:

@@ -153,7 +153,9 @@ def _shares(right: Counter[str], counts: Counter[str]) -> Tree:
 
 
 def wilson(correct: int, n: int) -> tuple[float, float]:
-    """Score interval of a share at 95% (Wilson, 1927).
+    """Score interval of a share at 95% (Wilson, 1927), as :func:`seedtune.evaluate.statistics.wilson` gives it.
+
+    Not that one: scipy takes a second to load, and the page would wait for it.
 
     Args:
         correct: Of ``n``.

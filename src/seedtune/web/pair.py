@@ -184,7 +184,7 @@ class Pair:
                 switch.enable_adapters(True)
 
     def _prompt(self, turns: Sequence[Message]) -> list[int]:
-        text = models.chat_prompt(self._tokenizer, turns)
+        text = models.chat_text(self._tokenizer, [turn.model_dump() for turn in turns])
         # The template has written the special tokens already.
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 

@@ -68,7 +68,7 @@ class Desk:
 
     def page(self, filters: Filters, place: Place, by: str) -> dict[str, Any]:
         """One page of candidates, in plain values."""
-        self._refresh()
+        self.refresh()
         with self.index.connect() as connection:
             rows, ahead, total = find_page(connection, filters, place, self.background.goal)
             shown = [self._row_json(shown, by) for shown in self._show(rows)]
@@ -82,7 +82,7 @@ class Desk:
 
     def facets(self) -> dict[str, Any]:
         """What can be filtered by, and how far reviewers agree."""
-        self._refresh()
+        self.refresh()
         with self.index.connect() as connection:
             counts = facets(connection, self.background.goal)
         with self._lock:
@@ -95,7 +95,7 @@ class Desk:
         Raises:
             RunError: there is no such row.
         """
-        self._refresh()
+        self.refresh()
         with self.index.connect() as connection:
             shown = self._find(connection, "n", number)
             return {
@@ -105,7 +105,7 @@ class Desk:
 
     def rows(self, filters: Filters, by: str) -> Iterator[dict[str, Any]]:
         """Every candidate of a filter, in order, as on a page."""
-        self._refresh()
+        self.refresh()
         with self.index.connect() as connection:
             for shown in self._show(find_all(connection, filters, self.background.goal)):
                 yield self._row_json(shown, by)
@@ -116,7 +116,7 @@ class Desk:
         Raises:
             RunError: it is not there.
         """
-        self._refresh()
+        self.refresh()
         with self.index.connect() as connection:
             shown = self._find(connection, "id", identity)
         return shown.task, _task(shown.verdict["candidate"])
@@ -128,7 +128,7 @@ class Desk:
             RunError: a task is not there; nothing is written.
             DataError: the file cannot be written; nothing is written.
         """
-        self._refresh()
+        self.refresh()
         with self._lock:
             before = {identity: self._decisions.word(identity, by) for identity in identities}
         self.save([_as_save(identity, word).model_copy(update=change) for identity, word in before.items()], by)
@@ -145,7 +145,7 @@ class Desk:
             Word(id=s.id, decision=s.decision, rating=s.rating, edited=s.edited, batch=batch, by=by, at=at)
             for s in saves
         ]
-        self._refresh()
+        self.refresh()
         with self.index.connect() as connection:
             for identity in {word.id for word in words}:
                 if find_row(connection, "id", identity) is None:
@@ -181,7 +181,7 @@ class Desk:
 
     def undo_batch(self, batch: str, by: str) -> dict[str, int]:
         """Take a repair back where nothing was said of the task since: what the reviewer said before counts again."""
-        self._refresh()
+        self.refresh()
         with self._lock:
             before: dict[str, Word | None] = {}
             last: dict[str, Word] = {}
@@ -198,7 +198,7 @@ class Desk:
         return {"count": len(undone), "changed_since": len(before) - len(undone)}
 
     def _faulty(self, repair: Repair, filters: Filters) -> Iterator[tuple[Shown, Task]]:
-        self._refresh()
+        self.refresh()
         seen: set[str] = set()
         with self.index.connect() as connection:
             for shown in self._show(find_all(connection, filters, self.background.goal)):
@@ -237,8 +237,8 @@ class Desk:
             "others": [{"by": word.by, **_word_json(word)} for word in shown.words if word.by != by],
         }
 
-    def _refresh(self) -> None:
-        """Bring index and decisions up to what the files hold now."""
+    def refresh(self) -> None:
+        """Bring index and decisions up to what the files hold now; ``index.fault`` says what cannot be read."""
         self.background.refresh()
         self.index.refresh(self._wait_s)
         path = self.run.file(f"generate/{REVIEW}")

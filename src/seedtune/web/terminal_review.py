@@ -58,17 +58,18 @@ class Review:
             raise RunError(f"{run_folder}: no generated data are here; give a run folder, such as runs/demo")
         self._by = by or user_name()
         self._desk = Desk(runs.run(folder.name), runs, wait_s=None)
-        self._facets = self._desk.facets()
+        self._desk.refresh()
         if fault := self._desk.index.fault:
             raise DataError(fault)
 
     def show(self) -> int:
         """Counts, and the agreement of reviewers."""
-        facets = self._facets["facets"]
+        found = self._desk.facets()
+        facets = found["facets"]
         rows = [[f"{name} by the filters", f"{count:,}"] for name, count in facets["verdict"].items()]
         rows += [[_WORDS[name], f"{count:,}"] for name, count in facets["review"].items()]
         console.show_table("Review", ["", "candidates"], rows)
-        for pair in self._facets["agreement"]:
+        for pair in found["agreement"]:
             kappa = "not defined" if pair["kappa"] is None else f"{pair['kappa']:.2f}"
             console.say(f"{pair['first']} and {pair['second']} agree on {pair['same']} of {pair['n']}, kappa {kappa}")
         return 0

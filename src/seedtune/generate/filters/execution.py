@@ -10,7 +10,6 @@ A verdict follows from the program: nothing in it depends on the machine but the
 CPU time, and is given twice. Not covered: whether what is printed is right where the domain cannot tell.
 """
 
-import re
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +20,7 @@ from typing import NamedTuple
 from seedtune.config import ProgramsConfig
 from seedtune.domains import Domain, Pack
 from seedtune.domains.own_code import own_function
-from seedtune.domains.program_check import ProgramCheck
+from seedtune.domains.program_check import ProgramCheck, steady
 from seedtune.domains.programs import programs_of
 from seedtune.domains.running import PROGRAMS, Data, Runner, ending, within
 from seedtune.errors import SandboxError
@@ -32,9 +31,6 @@ from seedtune.sandbox import ExecutionResult
 _KEPT = 2000
 """Characters of a program's output that are kept with the task."""
 _SHOWN = 80
-_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
-"""Of an object: another one in every run."""
-
 
 WrongValue = Callable[[str, str, tuple[Data, ...], list[str]], str]
 
@@ -164,7 +160,7 @@ class ProgramTrials:
         except OSError as problem:
             raise SandboxError(f"{folder}: no trial data can be written: {problem.strerror}") from problem
         except Exception as problem:  # foreign code
-            return f"{PROGRAMS}: trials failed: {_steady(f'{type(problem).__name__}: {problem}')}"
+            return f"{PROGRAMS}: trials failed: {steady(f'{type(problem).__name__}: {problem}')}"
 
     def _run(self, instruction: str, source: str, data: tuple[Data, ...]) -> Trial:
         runs: list[ExecutionResult] = []
@@ -172,7 +168,7 @@ class ProgramTrials:
             result = self._runner.run(source, each, self._limits)
             if not result.ok:
                 reason = "program_timeout" if result.outcome in ("timeout", "cpu") else "program_crash"
-                return Trial(Rejection(reason, _steady(ending(result))))
+                return Trial(Rejection(reason, steady(ending(result))))
             runs.append(result)
         outputs = [run.stdout for run in runs]
         if not any(output.strip() for output in outputs):
@@ -187,11 +183,6 @@ class ProgramTrials:
         return Trial(printed=next(output for output in outputs if output.strip())[:_KEPT])
 
 
-def _steady(text: str) -> str:
-    """Without what differs from run to run."""
-    return _ADDRESS.sub("0x...", text)
-
-
 def _shown(output: str) -> str:
     first = output.strip().splitlines()[0]
-    return repr(_steady(first if len(first) <= _SHOWN else f"{first[:_SHOWN]} ..."))
+    return repr(steady(first if len(first) <= _SHOWN else f"{first[:_SHOWN]} ..."))
