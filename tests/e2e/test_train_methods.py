@@ -103,6 +103,9 @@ def test_frozen_weights_in_four_bits_learn_nearly_what_whole_ones_do(
     assert packed[-1] < packed[0] - 0.05
     assert packed[-1] == pytest.approx(whole[-1], rel=0.05)
     PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model), adapter)
+    # In bfloat16, as TRL would have them, they could not take small steps.
+    weights = load_file(adapter / "adapter_model.safetensors")
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}
 
 
 @pytest.mark.gpu

@@ -178,6 +178,10 @@ def _assemble(job: Job, fused: bool) -> "Trainer":
             processing_class=tokenizer,
             peft_config=_lora(config) if settings.method == "lora" else None,
         )
+        # TRL takes the adapters of 4-bit models to bfloat16, which rounds small steps away.
+        for parameter in model.parameters() if settings.quantization == "4bit" else ():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
         if fusion is not None:
             _check_kernels(trainer, job, padding)
     except TrainingError as problem:
@@ -194,11 +198,6 @@ def _assemble(job: Job, fused: bool) -> "Trainer":
 def _check_kernels(trainer: Any, job: Job, padding: int) -> None:
     from seedtune.train.fused.selftest import check_packed
 
-    if job.config.train.quantization == "4bit":
-        # TRL took the adapters to bfloat16, which rounds small steps away.
-        for parameter in trainer.model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
     shortest = sorted(job.rows, key=lambda row: len(row[0]))[:3]
     check_packed(trainer.model, shortest if len(shortest) > 1 else shortest * 2, padding, trainer.fusion.float8)
 
