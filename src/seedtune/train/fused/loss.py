@@ -48,6 +48,8 @@ class _Loss(torch.autograd.Function):
             hits += hit_N.sum()
             if grad_ND is not None:
                 torch.mm(logits_NV, weight_VD, out=grad_ND[part])
+            # Before the next ones are made: two chunks would be alive at once.
+            del logits_NV
         ctx.save_for_backward(grad_ND)
         ctx.mark_non_differentiable(hits)
         return total, hits
