@@ -30,15 +30,15 @@ class Rows:
     """int32 [S + 1]: the first token of each row, and the number of tokens."""
     longest: int
     """No row is longer."""
-    _tables: dict[int, torch.Tensor] = field(default_factory=dict[int, torch.Tensor])
+    _tables: dict[tuple[int, bool], torch.Tensor] = field(default_factory=dict[tuple[int, bool], torch.Tensor])
 
-    def blocks(self, tokens: int, size: int) -> torch.Tensor:
-        """The rows cut into blocks of ``size`` tokens, for the kernels; made once for all layers."""
-        if size not in self._tables:
+    def blocks(self, tokens: int, size: int, of_keys: bool = False) -> torch.Tensor:
+        """The rows cut into blocks of ``size`` queries or keys, for the kernels; made once for all layers."""
+        if (size, of_keys) not in self._tables:
             from seedtune.train.fused.attention_kernels import blocks_of
 
-            self._tables[size] = blocks_of(self.boundaries, tokens, size)
-        return self._tables[size]
+            self._tables[size, of_keys] = blocks_of(self.boundaries, tokens, size, of_keys)
+        return self._tables[size, of_keys]
 
 
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Rows], torch.Tensor]
@@ -108,7 +108,7 @@ class _Rotated(torch.autograd.Function):
         qkv_TC, out_TC, normaliser_HT, cosine_TE, sine_TE = ctx.saved_tensors
         tokens, size = cosine_TE.shape
         sizes = (attention_kernels.QUERIES["BLOCK"], attention_kernels.KEYS["BLOCK"])
-        tables = (ctx.rows.blocks(tokens, sizes[0]), ctx.rows.blocks(tokens, sizes[1]))
+        tables = (ctx.rows.blocks(tokens, sizes[0]), ctx.rows.blocks(tokens, sizes[1], of_keys=True))
         grad_TC = attention_kernels.backward(
             qkv_TC, (out_TC, normaliser_HT), grads[0].contiguous(), (cosine_TE, sine_TE), tables, ctx.heads, size
         )

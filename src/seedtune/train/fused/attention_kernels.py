@@ -281,10 +281,11 @@ def backward(
     return grad_TC
 
 
-def blocks_of(boundaries: torch.Tensor, tokens: int, size: int) -> torch.Tensor:
-    """The blocks of all rows, made on the device without waiting for it: int32 [n, 3], those with most keys first.
+def blocks_of(boundaries: torch.Tensor, tokens: int, size: int, of_keys: bool) -> torch.Tensor:
+    """The blocks of all rows, made on the device without waiting for it: int32 [n, 3], those with most to do first.
 
-    There are at most ``tokens / size`` + rows of them; what is left over of the table is empty blocks.
+    A block of queries meets the row up to itself, a block of keys the row from itself on. There are at most
+    ``tokens / size`` + rows of them; what is left over of the table is empty blocks.
     """
     most = tokens // size + boundaries.shape[0] - 1
     begins, ends = boundaries[:-1].long(), boundaries[1:].long()
@@ -296,5 +297,6 @@ def blocks_of(boundaries: torch.Tensor, tokens: int, size: int) -> torch.Tensor:
     # An empty block begins where it ends: no loop runs, no store is made.
     there, end = number < last[-1], ends[row]
     start, begin = torch.where(there, start, end), torch.where(there, begins[row], end)
-    order = torch.argsort(torch.minimum(start + size, end) - begin, descending=True)
+    met = end - start if of_keys else torch.minimum(start + size, end) - begin
+    order = torch.argsort(met, descending=True)
     return torch.stack([start, begin, end], 1)[order].to(torch.int32)

@@ -14,28 +14,11 @@ from seedtune.train.fused.lowrank import with_room
 
 
 @triton.jit
-def _norm_forward(
-    x,
-    y,
-    weight,
-    total,
-    out,
-    inverse,
-    width,
-    out_stride,
-    epsilon,
-    HAS_Y: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
+def _norm_forward(x, weight, out, inverse, width, out_stride, epsilon, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
     inside = columns < width
     value = tl.load(x + row * width + columns, mask=inside, other=0.0).to(tl.float32)
-    if HAS_Y:
-        value += tl.load(y + row * width + columns, mask=inside, other=0.0).to(tl.float32)
-        value = value.to(total.dtype.element_ty)
-        tl.store(total + row * width + columns, value, mask=inside)
-        value = value.to(tl.float32)
     scale = 1.0 / tl.sqrt(tl.sum(value * value, 0) / width + epsilon)
     tl.store(inverse + row, scale)
     gain = tl.load(weight + columns, mask=inside, other=0.0).to(tl.float32)
@@ -45,26 +28,27 @@ def _norm_forward(
 @triton.jit
 def _norm_backward(
     grad_out,
-    grad_total,
-    total,
+    grad_x,
+    out,
     weight,
     inverse,
     grad,
     width,
     grad_out_stride,
-    HAS_TOTAL: tl.constexpr,
+    out_stride,
+    HAS_X: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
     inside = columns < width
     scale = tl.load(inverse + row)
-    normed = tl.load(total + row * width + columns, mask=inside, other=0.0).to(tl.float32) * scale
-    gained = tl.load(grad_out + row * grad_out_stride + columns, mask=inside, other=0.0).to(tl.float32)
-    gained *= tl.load(weight + columns, mask=inside, other=0.0).to(tl.float32)
+    gain = tl.load(weight + columns, mask=inside, other=1.0).to(tl.float32)
+    normed = tl.load(out + row * out_stride + columns, mask=inside, other=0.0).to(tl.float32) / gain
+    gained = tl.load(grad_out + row * grad_out_stride + columns, mask=inside, other=0.0).to(tl.float32) * gain
     value = scale * (gained - normed * (tl.sum(gained * normed, 0) / width))
-    if HAS_TOTAL:
-        value += tl.load(grad_total + row * width + columns, mask=inside, other=0.0).to(tl.float32)
+    if HAS_X:
+        value += tl.load(grad_x + row * width + columns, mask=inside, other=0.0).to(tl.float32)
     tl.store(grad + row * width + columns, value.to(grad.dtype.element_ty), mask=inside)
 
 
@@ -175,55 +159,41 @@ def _cross_entropy(
 
 
 def norm_forward(
-    x_TD: torch.Tensor, y_TD: torch.Tensor | None, weight_D: torch.Tensor, epsilon: float, room: int = 0
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """``total = x + y``, ``out = weight * total / rms(total)``; returns total (x itself without y), out, 1/rms [T].
-
-    ``out`` has ``room`` columns behind it.
-    """
+    x_TD: torch.Tensor, weight_D: torch.Tensor, epsilon: float, room: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``weight * x / rms(x)``, with ``room`` columns behind it, and ``1 / rms(x)``, float32 [T]."""
     tokens, width = x_TD.shape
-    total_TD = x_TD if y_TD is None else torch.empty_like(x_TD)
     out_TD = with_room(x_TD, tokens, width, room)
     inverse_T = torch.empty(tokens, dtype=torch.float32, device=x_TD.device)
     block = triton.next_power_of_2(width)
     _norm_forward[(tokens,)](
-        x_TD,
-        x_TD if y_TD is None else y_TD,
-        weight_D,
-        total_TD,
-        out_TD,
-        inverse_T,
-        width,
-        out_TD.stride(0),
-        epsilon,
-        HAS_Y=y_TD is not None,
-        BLOCK=block,
-        num_warps=_warps(block),
+        x_TD, weight_D, out_TD, inverse_T, width, out_TD.stride(0), epsilon, BLOCK=block, num_warps=_warps(block)
     )
-    return total_TD, out_TD, inverse_T
+    return out_TD, inverse_T
 
 
 def norm_backward(
     grad_out_TD: torch.Tensor,
-    grad_total_TD: torch.Tensor | None,
-    total_TD: torch.Tensor,
+    grad_x_TD: torch.Tensor | None,
+    out_TD: torch.Tensor,
     weight_D: torch.Tensor,
     inverse_T: torch.Tensor,
 ) -> torch.Tensor:
-    """The gradient of ``x`` (and of ``y``: it is the same) for those of ``out`` and ``total``."""
-    tokens, width = total_TD.shape
-    grad_TD = torch.empty_like(total_TD)
+    """The gradient of ``x`` for that of ``out``, with ``grad_x`` added: what comes back past the norm."""
+    tokens, width = out_TD.shape
+    grad_TD = torch.empty(tokens, width, dtype=out_TD.dtype, device=out_TD.device)
     block = triton.next_power_of_2(width)
     _norm_backward[(tokens,)](
         grad_out_TD,
-        grad_out_TD if grad_total_TD is None else grad_total_TD,
-        total_TD,
+        grad_out_TD if grad_x_TD is None else grad_x_TD,
+        out_TD,
         weight_D,
         inverse_T,
         grad_TD,
         width,
         grad_out_TD.stride(0),
-        HAS_TOTAL=grad_total_TD is not None,
+        out_TD.stride(0),
+        HAS_X=grad_x_TD is not None,
         BLOCK=block,
         num_warps=_warps(block),
     )

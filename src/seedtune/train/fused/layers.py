@@ -1,5 +1,5 @@
 # ruff: noqa: N803, N806 (names end in their shapes)
-"""The element-wise parts of a decoder layer: norm with residual sum, rotation, SwiGLU.
+"""The element-wise parts of a decoder layer: norm, rotation, SwiGLU.
 
 On a GPU each is one kernel forward and one backward; elsewhere plain torch, which is also what the tests compare with.
 Shapes: T tokens, D model width, F feed-forward width, H query heads and G key heads of E numbers each.
@@ -11,32 +11,37 @@ import torch
 from torch.nn.functional import silu
 
 
-def add_rms_norm(
-    x_TD: torch.Tensor,
-    y_TD: torch.Tensor | None,
-    weight_D: torch.Tensor,
-    epsilon: float,
-    kernel: bool,
-    room: int = 0,
+def rms_norm(
+    x_TD: torch.Tensor, weight_D: torch.Tensor, epsilon: float, fused: bool, room: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """``total = x + y`` and ``weight * total / sqrt(mean(total**2) + epsilon)`` (Zhang and Sennrich, 2019).
+    """``x`` itself and ``weight * x / sqrt(mean(x**2) + epsilon)`` (Zhang and Sennrich, 2019).
+
+    The fused way keeps what it writes, which the next products keep as well, instead of what it reads: the residual
+    stream may be added to in place. Its first output is to be taken for ``x`` from there on, so that one kernel adds up
+    the gradients of both.
 
     Args:
         x_TD: The residual stream.
-        y_TD: What the last block adds to it; None before the first block.
-        weight_D: Frozen.
+        weight_D: Frozen; for the fused way without zeros.
         epsilon: Added to the mean square.
-        kernel: Take the Triton kernel.
-        room: Columns that the kernel leaves unused behind the norm (:func:`~.lowrank.with_room`).
+        fused: Take the fused way; off: plain torch.
+        room: Columns that a kernel leaves unused behind the norm (:func:`~.lowrank.with_room`).
     """
-    if kernel:
-        if y_TD is None:
-            return x_TD, cast("torch.Tensor", _Norm.apply(x_TD, weight_D, epsilon, room))
-        return cast("tuple[torch.Tensor, torch.Tensor]", _AddNorm.apply(x_TD, y_TD, weight_D, epsilon, room))
-    total_TD = x_TD if y_TD is None else x_TD + y_TD
-    wide_TD = total_TD.float() if total_TD.dtype != torch.float64 else total_TD
-    normed_TD = wide_TD * torch.rsqrt(wide_TD.square().mean(-1, keepdim=True) + epsilon)
-    return total_TD, weight_D * normed_TD.to(total_TD.dtype)
+    if fused:
+        return cast("tuple[torch.Tensor, torch.Tensor]", _Norm.apply(x_TD, weight_D, epsilon, room))
+    normed_TD, _ = _normed(x_TD, epsilon)
+    return x_TD, weight_D * normed_TD.to(x_TD.dtype)
+
+
+def _normed(x_TD: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """``x / rms(x)`` and ``1 / rms(x)`` [T, 1], in float32 or wider."""
+    wide_TD = _wide(x_TD)
+    inverse_T1 = torch.rsqrt(wide_TD.square().mean(-1, keepdim=True) + epsilon)
+    return wide_TD * inverse_T1, inverse_T1
+
+
+def _wide(x: torch.Tensor) -> torch.Tensor:
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def rotate(
@@ -76,44 +81,34 @@ def _rows(grad: torch.Tensor) -> torch.Tensor:
 
 class _Norm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_TD: torch.Tensor, weight_D: torch.Tensor, epsilon: float, room: int) -> torch.Tensor:
-        from seedtune.train.fused import layer_kernels
+    def forward(ctx: Any, x_TD: torch.Tensor, weight_D: torch.Tensor, epsilon: float, room: int) -> Any:
+        if x_TD.is_cuda:
+            from seedtune.train.fused import layer_kernels
 
-        _, out_TD, inverse_T = layer_kernels.norm_forward(x_TD, None, weight_D, epsilon, room)
-        ctx.save_for_backward(x_TD, weight_D, inverse_T)
-        return out_TD
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        from seedtune.train.fused import layer_kernels
-
-        x_TD, weight_D, inverse_T = ctx.saved_tensors
-        return layer_kernels.norm_backward(_rows(grads[0]), None, x_TD, weight_D, inverse_T), None, None, None
-
-
-class _AddNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, x_TD: torch.Tensor, y_TD: torch.Tensor, weight_D: torch.Tensor, epsilon: float, room: int
-    ) -> Any:
-        from seedtune.train.fused import layer_kernels
-
-        total_TD, out_TD, inverse_T = layer_kernels.norm_forward(x_TD, y_TD, weight_D, epsilon, room)
-        ctx.save_for_backward(total_TD, weight_D, inverse_T)
+            out_TD, inverse_T = layer_kernels.norm_forward(x_TD, weight_D, epsilon, room)
+        else:
+            normed_TD, inverse_T = _normed(x_TD, epsilon)
+            out_TD = weight_D * normed_TD.to(x_TD.dtype)
+        ctx.save_for_backward(out_TD, weight_D, inverse_T)
         ctx.set_materialize_grads(False)
-        return total_TD, out_TD
+        return x_TD.detach(), out_TD
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        from seedtune.train.fused import layer_kernels
-
-        total_TD, weight_D, inverse_T = ctx.saved_tensors
-        grad_total_TD, grad_out_TD = grads
+        out_TD, weight_D, inverse_T = ctx.saved_tensors
+        grad_x_TD, grad_out_TD = grads
         if grad_out_TD is None:
-            return grad_total_TD, grad_total_TD, None, None, None
-        grad_total_TD = None if grad_total_TD is None else grad_total_TD.contiguous()
-        grad_TD = layer_kernels.norm_backward(_rows(grad_out_TD), grad_total_TD, total_TD, weight_D, inverse_T)
-        return grad_TD, grad_TD, None, None, None
+            return grad_x_TD, None, None, None
+        if grad_out_TD.is_cuda:
+            from seedtune.train.fused import layer_kernels
+
+            grad_x_TD = None if grad_x_TD is None else grad_x_TD.contiguous()
+            grad_TD = layer_kernels.norm_backward(_rows(grad_out_TD), grad_x_TD, out_TD, weight_D, inverse_T)
+            return grad_TD, None, None, None
+        gain_D, normed_TD = _wide(weight_D), _wide(out_TD) / _wide(weight_D)
+        gained_TD = _wide(grad_out_TD) * gain_D
+        grad_TD = inverse_T * (gained_TD - normed_TD * (gained_TD * normed_TD).mean(-1, keepdim=True))
+        return (grad_TD if grad_x_TD is None else grad_TD + grad_x_TD).to(out_TD.dtype), None, None, None
 
 
 class _Rotate(torch.autograd.Function):

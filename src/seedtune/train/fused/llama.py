@@ -20,15 +20,13 @@ from torch.utils.checkpoint import checkpoint
 from seedtune.errors import TrainingError
 from seedtune.train.fused import attention
 from seedtune.train.fused.fp8 import supported
-from seedtune.train.fused.layers import add_rms_norm, rotate, swiglu
+from seedtune.train.fused.layers import rms_norm, rotate, swiglu
 from seedtune.train.fused.lora import Projection, obstacle
 from seedtune.train.fused.loss import next_token_loss
 from seedtune.train.fused.mlp import feed_forward
 
 logger = logging.getLogger(__name__)
 
-Stream = tuple[torch.Tensor, torch.Tensor | None]
-"""The residual stream and what the last block adds to it; the sum is taken by the next norm."""
 Project = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -39,10 +37,11 @@ class Fusion:
     lora: bool = True
     """LoRA linear layers as one function, grouped by their input."""
     norm: bool = True
+    """Norms that keep nothing of the residual stream, which the products then add to in place."""
     rotation: bool = True
     swiglu: bool = True
     loss: bool = True
-    """As Triton kernels; off: plain torch. Without a GPU all of them are off."""
+    """As Triton kernels; off: plain torch. Without a GPU the last three are off."""
     attention: str = "auto"
     """One of :data:`~.attention.IMPLEMENTATIONS`, or the fastest that passes its test."""
     float8: bool = False
@@ -100,8 +99,11 @@ def fuse(model: Any, fusion: Fusion) -> None:
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     heads = (config.num_attention_heads, config.num_key_value_heads)
     attend = attention.pick(device, dtype, heads, size, fusion.attention)
-    if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
-        fusion = replace(fusion, norm=False, rotation=False, swiglu=False, loss=False)
+    kernels = device.type == "cuda" and dtype in (torch.bfloat16, torch.float16)
+    if not kernels:
+        fusion = replace(fusion, rotation=False, swiglu=False, loss=False)
+    if fusion.norm and not _norms_can_be_undone(causal, dtype):
+        fusion = replace(fusion, norm=False)
     if fusion.float8 and not (fusion.lora and supported(device)):
         raise TrainingError(
             "8-bit frozen weights need the fused LoRA layers and a GPU of compute capability 8.9 or more; "
@@ -149,6 +151,12 @@ def unsupported(causal: Any) -> str | None:
     return None
 
 
+def _norms_can_be_undone(causal: Any, dtype: torch.dtype) -> bool:
+    """Whether what a norm wrote tells what it read: no gain is zero, and no product of a gain is lost to underflow."""
+    gains = [weight for name, weight in causal.named_parameters() if name.endswith("norm.weight")]
+    return dtype != torch.float16 and all(bool((gain != 0).all()) for gain in gains)
+
+
 def _layers(model: Any, fusion: Fusion) -> list[_Layer]:
     return [
         _Layer(
@@ -191,37 +199,52 @@ def _llama(model: Any, common: _Model, layers: list[_Layer], inputs: dict[str, A
     embedded_1TD: torch.Tensor = model.embed_tokens(inputs["input_ids"])
     cosine_1TE, sine_1TE = model.rotary_emb(embedded_1TD, position_ids=inputs["position_ids"])
     rows = attention.Rows(inputs["cu_seq_lens_q"], int(inputs["max_length_q"]))
-    stream: Stream = (embedded_1TD[0], None)
+    x_TD = embedded_1TD[0]
     for number, layer in enumerate(layers):
         step = functools.partial(_decoder_layer, layer, common, (cosine_1TE[0], sine_1TE[0]), rows)
         if number < common.fusion.checkpointed_layers and torch.is_grad_enabled():
-            stream = cast("Stream", checkpoint(step, stream, use_reentrant=False))
+            x_TD = cast("torch.Tensor", checkpoint(functools.partial(_on_a_copy, step), x_TD, use_reentrant=False))
         else:
-            stream = step(stream)
-    return add_rms_norm(*stream, model.norm.weight, model.norm.variance_epsilon, common.fusion.norm)[1]
+            x_TD = step(x_TD)
+    return rms_norm(x_TD, model.norm.weight, model.norm.variance_epsilon, common.fusion.norm)[1]
+
+
+def _on_a_copy(step: Project, x_TD: torch.Tensor) -> torch.Tensor:
+    """What runs again must find its input as it was."""
+    return step(x_TD.clone())
 
 
 def _decoder_layer(
-    layer: _Layer, common: _Model, angles: tuple[torch.Tensor, torch.Tensor], rows: attention.Rows, stream: Stream
-) -> Stream:
+    layer: _Layer,
+    common: _Model,
+    angles: tuple[torch.Tensor, torch.Tensor],
+    rows: attention.Rows,
+    x_TD: torch.Tensor,
+) -> torch.Tensor:
+    """The residual stream behind a layer; ``x`` is overwritten where norms are fused."""
     fusion, norm = common.fusion, layer.module.input_layernorm
-    x_TD, read_TD = add_rms_norm(*stream, norm.weight, norm.variance_epsilon, fusion.norm, _room(layer.qkv))
+    x_TD, read_TD = rms_norm(x_TD, norm.weight, norm.variance_epsilon, fusion.norm, _room(layer.qkv))
     qkv_TC = layer.qkv(read_TD)
     if fusion.rotation and common.attend is attention.blocks:
         seen_TC = attention.rotated(qkv_TC, angles, common.heads, rows, _room(layer.out))
     else:
         query, key, value = rotate(qkv_TC, angles, common.heads, fusion.rotation)
         seen_TC = common.attend(query, key, value, rows).flatten(1)
+    x_TD = _add(x_TD, layer.out, seen_TC, fusion)
     norm = layer.module.post_attention_layernorm
-    x_TD, read_TD = add_rms_norm(
-        x_TD, layer.out(seen_TC), norm.weight, norm.variance_epsilon, fusion.norm, _room(layer.gate_up)
-    )
-    y_TD = None
+    x_TD, read_TD = rms_norm(x_TD, norm.weight, norm.variance_epsilon, fusion.norm, _room(layer.gate_up))
     if fusion.swiglu and isinstance(layer.gate_up, Projection) and isinstance(layer.down, Projection):
-        y_TD = feed_forward(read_TD, layer.gate_up, layer.down)
-    if y_TD is None:
-        y_TD = layer.down(swiglu(layer.gate_up(read_TD), fusion.swiglu))
-    return x_TD, y_TD
+        y_TD = feed_forward(read_TD, layer.gate_up, layer.down, x_TD if fusion.norm else None)
+        if y_TD is not None:
+            return y_TD if fusion.norm else x_TD + y_TD
+    return _add(x_TD, layer.down, swiglu(layer.gate_up(read_TD), fusion.swiglu), fusion)
+
+
+def _add(x_TD: torch.Tensor, project: Project, y_TK: torch.Tensor, fusion: Fusion) -> torch.Tensor:
+    """``x + project(y)``, by the product itself where no norm has kept ``x``."""
+    if fusion.norm and isinstance(project, Projection):
+        return project(y_TK, x_TD)
+    return x_TD + project(y_TK)
 
 
 def _room(project: Project) -> int:

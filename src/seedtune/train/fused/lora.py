@@ -23,7 +23,7 @@ from seedtune.train.fused.lowrank import (
     behind,
     down,
     gradient,
-    gradient_transposed,
+    gradient_of_parts,
     has_room,
     kernel_fits,
     spread,
@@ -76,20 +76,31 @@ class Plan:
         down(low_TR, x_TK, a_RK, count, self.mask, self.scale)
         return low_TR
 
-    def product(self, x_TK: torch.Tensor, low_TR: torch.Tensor, b_NR: Sequence[torch.Tensor]) -> torch.Tensor:
-        """``x @ w.T`` and the bias, with ``low @ b.T`` added to each layer's part: [T, N]."""
+    def product(
+        self,
+        x_TK: torch.Tensor,
+        low_TR: torch.Tensor,
+        b_NR: Sequence[torch.Tensor],
+        onto_TN: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """``x @ w.T`` and the bias, with ``low @ b.T`` added to each layer's part: [T, N].
+
+        All is added to ``onto`` in place where there is one: reading it hides behind the arithmetic.
+        """
         sizes, lows = [b.shape[0] for b in b_NR], low_TR.chunk(len(b_NR), 1)
         if isinstance(self.weight, Float8Weight | FourBitWeight):
             y_TN = self.weight.forward(x_TK)
+            y_TN = y_TN if onto_TN is None else onto_TN.add_(y_TN)
             for y, low, b in zip(y_TN.split(sizes, 1), lows, b_NR, strict=True):
                 y.addmm_(low, b.T)
         elif self.whole_NL is not None and has_room(x_TK, low_TR.shape[1]):
-            y_TN = whole(x_TK, low_TR.shape[1]) @ self.whole_NL.T
+            x_TL, whole_LN = whole(x_TK, low_TR.shape[1]), self.whole_NL.T
+            y_TN = x_TL @ whole_LN if onto_TN is None else onto_TN.addmm_(x_TL, whole_LN)
         else:
-            y_TN = x_TK.new_empty(x_TK.shape[0], self.weight.shape[0])
+            y_TN = x_TK.new_empty(x_TK.shape[0], self.weight.shape[0]) if onto_TN is None else onto_TN
             for y, low, b in zip(y_TN.split(sizes, 1), lows, b_NR, strict=True):
-                torch.mm(low, b.T, out=y)
-            # The large product adds itself to the small one: reading that one hides behind its arithmetic.
+                y.addmm_(low, b.T, beta=0 if onto_TN is None else 1)
+            # The large product adds itself to the small one.
             y_TN.addmm_(x_TK, self.weight.T)
         return y_TN if self.bias_N is None else y_TN.add_(self.bias_N)
 
@@ -153,12 +164,18 @@ class Projection:
         self._whole_NL = whole_NL if self.room else None
         self._weight = Float8Weight.of(weight_NK) if float8 else weight_NK
 
-    def __call__(self, x_TK: torch.Tensor) -> torch.Tensor:
-        """The outputs side by side: [T, K] -> [T, N]."""
+    def __call__(self, x_TK: torch.Tensor, onto_TN: torch.Tensor | None = None) -> torch.Tensor:
+        """The outputs side by side: [T, K] -> [T, N].
+
+        Args:
+            x_TK: The input.
+            onto_TN: The outputs are added to it, in place where that can be: it must not be used again.
+        """
         adapters = self.adapters()
         if not adapters:
-            return torch.cat([layer(x_TK) for layer in self._layers], -1)
-        return cast("torch.Tensor", _LoraLinear.apply(x_TK, self.plan(), *adapters))
+            y_TN = torch.cat([layer(x_TK) for layer in self._layers], -1)
+            return y_TN if onto_TN is None else onto_TN + y_TN
+        return cast("torch.Tensor", _LoraLinear.apply(x_TK, onto_TN, self.plan(), *adapters))
 
     def adapters(self) -> list[torch.Tensor]:
         """A and B of each layer, one after the other; empty where the adapter is switched off or merged."""
@@ -217,12 +234,15 @@ def _joined(weights: list[torch.nn.Parameter], room: int) -> torch.Tensor:
 
 class _LoraLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_TK: torch.Tensor, plan: Plan, *adapters: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any, x_TK: torch.Tensor, onto_TN: torch.Tensor | None, plan: Plan, *adapters: torch.Tensor
+    ) -> torch.Tensor:
         a_RK, b_NR = plan.cast(adapters, x_TK.dtype)
         low_TR = plan.low(x_TK, a_RK, len(b_NR))
         ctx.save_for_backward(x_TK, a_RK, low_TR)
         ctx.plan, ctx.b_NR, ctx.dtypes = plan, b_NR, [adapter.dtype for adapter in adapters]
-        return plan.product(x_TK, low_TR, b_NR)
+        # Detached: autograd need not know that it is overwritten, for nothing reads it again.
+        return plan.product(x_TK, low_TR, b_NR, None if onto_TN is None else onto_TN.detach())
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
@@ -232,7 +252,7 @@ class _LoraLinear(torch.autograd.Function):
         flow_TR = plan.flow(grad_TN, b_NR)
         grad_x_TK = plan.input_gradient(grad_TN, flow_TR, a_RK, count) if ctx.needs_input_grad[0] else None
         grad_downs = gradient(x_TK, flow_TR, count, plan.mask, plan.scale).chunk(count)
-        parts = zip(grad_TN.split([b.shape[0] for b in b_NR], 1), low_TR.chunk(count, 1), strict=True)
-        grad_ups = [gradient_transposed(grad, low) for grad, low in parts]
+        grad_ups = gradient_of_parts(grad_TN, low_TR, [b.shape[0] for b in b_NR])
         found = [grad for pair in zip(grad_downs, grad_ups, strict=True) for grad in pair]
-        return grad_x_TK, None, *(grad.to(dtype) for grad, dtype in zip(found, ctx.dtypes, strict=True))
+        grad_onto_TN = grads[0] if ctx.needs_input_grad[1] else None
+        return grad_x_TK, grad_onto_TN, None, *(grad.to(dtype) for grad, dtype in zip(found, ctx.dtypes, strict=True))

@@ -7,12 +7,14 @@ Up to three adapters of rank ``R`` share the wide matrix; each has its own mask 
 
 - ``down``: ``t = scale * drop(x) @ a.T``
 - ``gradient``: ``g = scale * v.T @ drop(x)``
+- ``gradient_of_parts``: ``g = x.T @ v`` for layers whose outputs lie side by side
 - ``spread``: ``y = scale * keep * (v @ a)``, summed over the adapters
 
 Sums are float32 and in a fixed order: the same inputs give the same bits. Inputs are bfloat16 or float16. A rank is a
 power of two from 16 to 128.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -138,6 +140,8 @@ def _gradient(
     split_stride,
     rank_stride,
     width_stride,
+    second_part,
+    third_part,
     scale,
     row_seed,
     column_seed,
@@ -148,6 +152,7 @@ def _gradient(
     BLOCK_K: tl.constexpr,
 ):
     start = tl.program_id(0) * BLOCK_K
+    v += ((start >= second_part).to(tl.int32) + (start >= third_part).to(tl.int32)) * RANK
     local, ranks = tl.arange(0, BLOCK_K), tl.arange(0, RANK)
     columns = start + local
     inside = (columns < width)[None, :]
@@ -281,17 +286,40 @@ def down(x_TK: torch.Tensor, a_RK: torch.Tensor, out_TR: torch.Tensor, adapters:
     )
 
 
-def gradient(
-    x_TK: torch.Tensor, v_TR: torch.Tensor, adapters: int, mask: Mask, scale: float, transposed: bool = False
+def gradient(x_TK: torch.Tensor, v_TR: torch.Tensor, adapters: int, mask: Mask, scale: float) -> torch.Tensor:
+    """``scale * v.T @ drop(x)`` as float32 [R, K]."""
+    return _gradient_of(x_TK, v_TR, adapters, (), mask, scale)
+
+
+def parts_fit(sizes: Sequence[int]) -> bool:
+    """Whether :func:`gradient_of_parts` can take parts of so many columns at once."""
+    return len(sizes) <= 3 and all(size % GRADIENT[1]["BLOCK_K"] == 0 for size in sizes[:-1])
+
+
+def gradient_of_parts(x_TK: torch.Tensor, v_TR: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+    """``part.T @ v's part`` for each of up to three parts of ``x`` side by side: float32 [K, R / parts].
+
+    Args:
+        x_TK: K = the sum of ``sizes``.
+        v_TR: As many columns for each part.
+        sizes: Columns of each part, as :func:`parts_fit` wants them.
+    """
+    return _gradient_of(x_TK, v_TR, 1, sizes, Mask(0.0), 1.0)
+
+
+def _gradient_of(
+    x_TK: torch.Tensor, v_TR: torch.Tensor, adapters: int, parts: Sequence[int], mask: Mask, scale: float
 ) -> torch.Tensor:
-    """``scale * v.T @ drop(x)`` as float32 [R, K], or [K, R] where ``transposed``."""
-    (tokens, width), rank = x_TK.shape, v_TR.shape[1]
+    """[R, K] of ``adapters`` that all read ``x``; where ``parts`` is not empty, [K, R] of adapters with parts of it."""
+    (tokens, width), rank = x_TK.shape, v_TR.shape[1] // max(1, len(parts))
     config = GRADIENT[adapters]
     blocks, steps = triton.cdiv(width, config["BLOCK_K"]), triton.cdiv(tokens, config["BLOCK_T"])
-    chunk = triton.cdiv(steps, min(steps, max(1, GRADIENT_PROGRAMS // blocks))) * config["BLOCK_T"]
+    chunk = triton.cdiv(steps, min(steps, max(1, round(GRADIENT_PROGRAMS / blocks)))) * config["BLOCK_T"]
     splits = triton.cdiv(tokens, chunk)
-    shape = (splits, width, rank) if transposed else (splits, rank, width)
+    shape = (splits, width, rank) if parts else (splits, rank, width)
     partial = torch.empty(shape, dtype=torch.float32, device=x_TK.device)
+    # Where the second and the third part begin; behind the end where there are none.
+    begins = [*itertools.accumulate(parts[:-1]), width, width]
     _gradient[(blocks, splits)](
         x_TK,
         v_TR,
@@ -302,8 +330,10 @@ def gradient(
         x_TK.stride(0),
         v_TR.stride(0),
         partial.stride(0),
-        1 if transposed else width,
-        rank if transposed else 1,
+        1 if parts else width,
+        rank if parts else 1,
+        begins[0],
+        begins[1],
         scale,
         mask.row_seed,
         mask.column_seed,

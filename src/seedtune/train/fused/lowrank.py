@@ -5,6 +5,7 @@ Shapes: T tokens, K width of the wide matrix, R the rank of all ``count`` adapte
 own mask.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -86,13 +87,16 @@ def gradient(x_TK: torch.Tensor, v_TR: torch.Tensor, count: int, mask: Mask, sca
     return scale * torch.cat([v.T @ dropped(x_TK, mask, number) for number, v in enumerate(v_TR.chunk(count, 1))])
 
 
-def gradient_transposed(x_TK: torch.Tensor, v_TR: torch.Tensor) -> torch.Tensor:
-    """``x.T @ v``: [K, R]."""
-    if kernel_fits(x_TK, v_TR.shape[1]):
+def gradient_of_parts(x_TK: torch.Tensor, v_TR: torch.Tensor, sizes: Sequence[int]) -> list[torch.Tensor]:
+    """``part.T @ v's part`` for parts of ``sizes`` columns of ``x`` side by side: each [size, R / parts]."""
+    if kernel_fits(x_TK, v_TR.shape[1] // len(sizes)):
         from seedtune.train.fused import lora_kernels
 
-        return lora_kernels.gradient(x_TK, v_TR, 1, KEEP_ALL, 1.0, transposed=True)
-    return x_TK.T @ v_TR
+        if lora_kernels.parts_fit(sizes):
+            return list(lora_kernels.gradient_of_parts(x_TK, v_TR, sizes).split(list(sizes)))
+        parts = zip(x_TK.split(list(sizes), 1), v_TR.chunk(len(sizes), 1), strict=True)
+        return [lora_kernels.gradient_of_parts(x, v, x.shape[1:]) for x, v in parts]
+    return [x.T @ v for x, v in zip(x_TK.split(list(sizes), 1), v_TR.chunk(len(sizes), 1), strict=True)]
 
 
 def dropped(x_TK: torch.Tensor, mask: Mask, adapter: int) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """How much memory a fused training step takes, and which layers must be checkpointed for it to fit.
 
 The sums below are what the forward pass keeps for the backward pass, read off the functions themselves. Measured on an
-H100 with the 8B shape at rank 64: 45.8 GiB at 8192 tokens, 46.6 at 8448 (see docs/LOG.md); the plan says 45.8 and 46.7.
+H100 at rank 64: the 8B shape at 8192 tokens 41.8 GiB, which is what the plan says; the 1B shape at 4096 tokens 7.21,
+where it says 7.23 (docs/check-and-plan.md).
 """
 
 from dataclasses import dataclass
@@ -74,13 +75,13 @@ def fixed_bytes(shape: Shape, float8: bool = False, four_bit: bool = False) -> i
 def kept_bytes(shape: Shape, checkpointed: bool = False) -> int:
     """What a layer keeps of each token for the backward pass.
 
-    Twice residual stream and normed input, each with room; query, key, value; attention's output; gate and up; and for
-    a checkpointed layer the stream and what is to be added to it.
+    Twice the normed input with room behind it; query, key, value; attention's output; gate and up; and for a
+    checkpointed layer the residual stream.
     """
     if checkpointed:
-        return 2 * shape.width * _BYTES
+        return shape.width * _BYTES
     seen, rank = shape.heads * shape.head_size, shape.rank
-    numbers = 4 * shape.width + 5 * rank + shape.qkv + seen + rank + 2 * shape.feed_forward + rank
+    numbers = 2 * shape.width + 5 * rank + shape.qkv + seen + rank + 2 * shape.feed_forward + rank
     return numbers * _BYTES + 4 * (shape.heads + 2)
 
 

@@ -13,24 +13,39 @@ from typing import Any, cast
 import torch
 
 from seedtune.train.fused.lora import Plan, Projection
-from seedtune.train.fused.lowrank import gradient, gradient_transposed, kernel_fits
+from seedtune.train.fused.lowrank import gradient, gradient_of_parts, kernel_fits
 
 
-def feed_forward(x_TD: torch.Tensor, gate_up: Projection, down: Projection) -> torch.Tensor | None:
-    """The block's output [T, D]; None where there is no kernel for it: the pieces must be taken one by one."""
+def feed_forward(
+    x_TD: torch.Tensor, gate_up: Projection, down: Projection, onto_TD: torch.Tensor | None = None
+) -> torch.Tensor | None:
+    """The block's output [T, D]; None where there is no kernel for it: the pieces must be taken one by one.
+
+    Args:
+        x_TD: Its input.
+        gate_up: The first two projections.
+        down: The last one.
+        onto_TD: The output is added to it in place: it must not be used again.
+    """
     adapters, last = gate_up.adapters(), down.adapters()
     if not adapters or not last or not kernel_fits(x_TD, adapters[0].shape[0]):
         return None
     plans = gate_up.plan(), down.plan()
     if adapters[0].shape[0] != last[0].shape[0] or plans[0].bias_N is not None or plans[1].bias_N is not None:
         return None
-    return cast("torch.Tensor", _FeedForward.apply(x_TD, *plans, down.room, *adapters, *last))
+    return cast("torch.Tensor", _FeedForward.apply(x_TD, onto_TD, *plans, down.room, *adapters, *last))
 
 
 class _FeedForward(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x_TD: torch.Tensor, outer: Plan, inner: Plan, room: int, *adapters: torch.Tensor
+        ctx: Any,
+        x_TD: torch.Tensor,
+        onto_TD: torch.Tensor | None,
+        outer: Plan,
+        inner: Plan,
+        room: int,
+        *adapters: torch.Tensor,
     ) -> torch.Tensor:
         from seedtune.train.fused import mlp_kernels
 
@@ -39,7 +54,8 @@ class _FeedForward(torch.autograd.Function):
         low_TR = outer.low(x_TD, a_RD, 2)
         both_TF = outer.product(x_TD, low_TR, b_FR)
         act_TF, inner_low_TR = mlp_kernels.forward(both_TF, a_RF, inner.mask, inner.scale, room)
-        y_TD = inner.product(act_TF, inner_low_TR, b_DR)
+        # Detached: autograd need not know that it is overwritten, for nothing reads it again.
+        y_TD = inner.product(act_TF, inner_low_TR, b_DR, None if onto_TD is None else onto_TD.detach())
         # What lies behind the activation would keep all of it alive.
         ctx.save_for_backward(x_TD, both_TF, a_RD, low_TR, a_RF, inner_low_TR.contiguous())
         ctx.plans, ctx.b, ctx.dtypes = (outer, inner), (b_FR, b_DR), [adapter.dtype for adapter in adapters]
@@ -64,6 +80,7 @@ class _FeedForward(torch.autograd.Function):
         else:
             flow_TR = outer.flow(grad_both_TF, b_FR)
         grad_gate_a, grad_up_a = gradient(x_TD, flow_TR, 2, outer.mask, outer.scale).chunk(2)
-        grad_b = gradient_transposed(grad_TD, inner_low_TR)
+        (grad_b,) = gradient_of_parts(grad_TD, inner_low_TR, grad_TD.shape[1:])
         found = (grad_gate_a, grad_gate_b, grad_up_a, grad_up_b, grad_a, grad_b)
-        return grad_x_TD, None, None, None, *(grad.to(dtype) for grad, dtype in zip(found, ctx.dtypes, strict=True))
+        grads_ = (grad.to(dtype) for grad, dtype in zip(found, ctx.dtypes, strict=True))
+        return grad_x_TD, grads[0] if ctx.needs_input_grad[1] else None, None, None, None, *grads_

