@@ -63,6 +63,14 @@ SHAPES = {
         "num_attention_heads": 32,
         "num_key_value_heads": 8,
     },
+    "1b": {
+        "vocab_size": 128256,
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 16,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+    },
     "small": {
         "vocab_size": 512,
         "hidden_size": 512,
@@ -82,7 +90,7 @@ SHAPES = {
 }
 
 
-SHORTER = {"8b": 1, "small": 1, "tiny": 16}
+SHORTER = {"8b": 1, "1b": 1, "small": 1, "tiny": 16}
 """Rows of the tiny shape, which only tries the script out on a CPU, are so much shorter."""
 
 

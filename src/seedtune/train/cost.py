@@ -40,6 +40,7 @@ class Way:
     bytes: int = 2
     """Of a frozen weight and an activation: 4 in float32, on a CPU."""
     dropout: bool = True
+    dora: bool = False
     shards: int = 1
     """GPUs that share the weights, with FSDP."""
     copies: int = 1
@@ -77,7 +78,8 @@ def peak(student: Student, way: Way, tokens: int) -> Peak:
     """The peak of a pass of so many tokens, padding included."""
     weights, trained = _standing(student, way)
     if way.kernels != "fused":
-        return Peak(weights, trained, tokens * _stock_bytes(student.shape, way))
+        step = tokens * _stock_bytes(student.shape, way) + (_dora_bytes(student.shape, way) if way.dora else 0)
+        return Peak(weights, trained, step)
     quantized = {"float8": way.quantization == "fp8", "four_bit": way.quantization == "4bit"}
     fixed = fixed_bytes(student.shape, **quantized)
     step = step_bytes(student.shape, tokens, way.checkpointed_layers, **quantized) - fixed
@@ -110,6 +112,16 @@ def _stock_bytes(shape: Shape, way: Way) -> int:
     if not way.checkpointed_layers:
         return shape.layers * kept + passing
     return shape.layers * width * size + kept + passing
+
+
+def _dora_bytes(shape: Shape, way: Way) -> int:
+    """What PEFT makes of the widest projection to know its norm, whatever the tokens.
+
+    A unit matrix in float32 that is sent through the adapter, under autocast once more in 16 bits; the weight with its
+    update, twice.
+    """
+    unit = shape.feed_forward**2 * (4 if way.bytes == 4 else 4 + way.bytes)
+    return unit + 2 * 4 * shape.feed_forward * shape.width
 
 
 def stock_kept_bytes(shape: Shape, way: Way) -> int:

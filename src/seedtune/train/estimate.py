@@ -167,7 +167,8 @@ class Estimator:
             shards = machine.count if settings.sharding == "fsdp" else 1
             checkpointed = shape.layers if (gpu is not None if wanted is None else wanted) else 0
             copies = machine.count if shards == 1 else 1
-            way = Way("plain", checkpointed, quantization, size, dropout, shards, copies)
+            dora = settings.method == "lora" and settings.lora.dora
+            way = Way("plain", checkpointed, quantization, size, dropout, dora, shards, copies)
             return way, Passes(packed=False, size=settings.batch_size, padding=0)
         longest = max(self.work.training + self.work.held_out)
         if gpu is None or not self.llama:

@@ -126,7 +126,7 @@ def plan_training(config: Config, gpu: str | None = None, gpus: int | None = Non
         work=work,
         rows_per_step=settings.batch_size * settings.gradient_accumulation * machine.count,
         estimate=estimate,
-        memory_band=_memory_band(estimate.way, student),
+        memory_band=_memory_band(estimate.way),
         time_band=_time_band(machine, estimate.way),
         options=tuple(_faster(estimator, estimate, machine) if fits else _fitting(estimator, machine)),
         notes=tuple(_notes(estimator, estimate, machine)),
@@ -147,11 +147,11 @@ def _machine(config: Config, gpu: str | None, gpus: int | None) -> Machine:
     return Machine(None, 1, cpu_operations())
 
 
-def _memory_band(way: Way, student: Student) -> float:
+def _memory_band(way: Way) -> float:
     """Where peaks were measured the plan was within 5 (fused) and 10 per cent; elsewhere it is arithmetic."""
     if way.bytes == 4:
         return 0.5
-    if student.trained_whole or way.kernels == "packed" or way.quantization == "4bit" or way.shards > 1:
+    if way.kernels == "packed" or way.shards > 1:
         return 0.25
     return 0.05 if way.kernels == "fused" else 0.1
 
