@@ -20,11 +20,11 @@ from seedtune.train.stage import run_train
 STAGES = {"generate": run_generate, "train": run_train, "evaluate": run_evaluate}
 
 
-def run_stages(config: Config, stages: tuple[str, ...] = tuple(STAGES)) -> Path:
+def run_stages(config: Config, stages: tuple[str, ...] = tuple(STAGES)) -> Path | None:
     """Do some stages of a run, in order, and write the report.
 
     Returns:
-        The report's path.
+        The report's path; None where another process writes it.
 
     Raises:
         SeedtuneError: a stage stopped; run it again to go on.
@@ -34,7 +34,7 @@ def run_stages(config: Config, stages: tuple[str, ...] = tuple(STAGES)) -> Path:
         if stages != ("train",):
             raise ConfigError("torchrun is for 'seedtune train' alone; run the other stages without it")
         launch.follow()
-        return config.run_dir / REPORT
+        return None
     domain = load_domain(config.domain)
     with runs.open_run(config) as run:
         try:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from conftest import seedtune, write_jsonl
+from conftest import clean_environment, seedtune, write_jsonl
 
 Make = Callable[..., Path]
 
@@ -38,9 +40,12 @@ def trained(config: Path) -> tuple[Path, list[float]]:
     """The adapter's folder, and the held-out losses of a run."""
     result = seedtune("train", config)
     assert result.returncode == 0, result.stderr
-    folder = config.with_suffix("") / "train"
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return folder / "adapter", [line["eval_loss"] for line in lines if "eval_loss" in line]
+    return config.with_suffix("") / "train" / "adapter", held_out_losses(config.with_suffix(""))
+
+
+def held_out_losses(run: Path) -> list[float]:
+    lines = [json.loads(line) for line in (run / "train" / "metrics.jsonl").read_text().splitlines()]
+    return [line["eval_loss"] for line in lines if "eval_loss" in line]
 
 
 @pytest.mark.parametrize(("setting", "flag"), [("dora", "use_dora"), ("rslora", "use_rslora")])
@@ -108,9 +113,58 @@ def test_frozen_weights_in_four_bits_learn_nearly_what_whole_ones_do(
     assert {weight.dtype for weight in weights.values()} == {torch.float32}
 
 
+METHODS = pytest.mark.parametrize("train", [{}, {"method": "full", "learning_rate": 1e-3}], ids=["lora", "full"])
+
+
+@METHODS
+def test_shards_on_two_cpus_learn_what_whole_copies_do(
+    tmp_path: Path, tiny_llama: Path, make: Make, train: dict[str, Any]
+) -> None:
+    """Accelerate shards over GPUs alone; told that these are some, it does the same over CPUs.
+
+    A long row weighs as much as three short ones: one device makes one pass in a step and the other two, and would wait
+    for ever if the first did not gather its part of the weights once more.
+    """
+    short, long = "Which peer is it?", "Which peer is it? " * 6
+    rows = [{"instruction": short if n % 4 else long, "input": "", "output": f"Peer {n % 5}."} for n in range(40)]
+    data = write_jsonl(tmp_path / "uneven.jsonl", rows)
+    found: dict[str, list[float]] = {}
+    saved: dict[str, dict[str, torch.Tensor]] = {}
+    for sharding, command in (("ddp", ["-m", "seedtune"]), ("fsdp", [str(Path(__file__).parent / "cpus_as_gpus.py")])):
+        settings = {"kernels": "plain", "lora": {"dropout": 0.0}, "max_steps": 8, "keep": "last", **train}
+        settings |= {"data": [str(data)], "max_length": 400, "batch_size": 2}
+        result = two_processes(*command, "train", str(make(sharding, tiny_llama, sharding=sharding, **settings)))
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.count("report: ") == 1
+        found[sharding] = held_out_losses(tmp_path / sharding)
+        (weights,) = (tmp_path / sharding / "train" / "adapter").glob("*.safetensors")
+        saved[sharding] = load_file(weights)
+    assert found["fsdp"] == pytest.approx(found["ddp"], rel=1e-4)
+    assert saved["fsdp"].keys() == saved["ddp"].keys()
+    assert all(torch.allclose(saved["fsdp"][name], weight, atol=1e-3) for name, weight in saved["ddp"].items())
+
+
+def test_shards_without_gpus_say_so(tiny_llama: Path, make: Make) -> None:
+    result = two_processes("-m", "seedtune", "train", str(make("run", tiny_llama, sharding="fsdp")))
+    assert result.returncode == 1
+    assert "train.sharding=fsdp: models are sharded over GPUs, not on cpu" in result.stderr
+
+
+def two_processes(*command: str) -> subprocess.CompletedProcess[str]:
+    """Started by torchrun, as on several machines."""
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env=clean_environment(OMP_NUM_THREADS="1"),
+        check=False,
+    )
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
-@pytest.mark.parametrize("train", [{}, {"method": "full", "learning_rate": 1e-3}], ids=["lora", "full"])
+@METHODS
 def test_shards_on_two_gpus_learn_what_whole_copies_do(tiny_llama: Path, make: Make, train: dict[str, Any]) -> None:
     settings = {"kernels": "plain", "gpus": 2, "lora": {"dropout": 0.0}, **train}
     copies, found = trained(make("copies", tiny_llama, sharding="ddp", **settings))

@@ -37,4 +37,5 @@ def do(config: "Config", *stages: str) -> None:
     from seedtune.pipeline import run_stages
 
     report = run_stages(config, stages) if stages else run_stages(config)
-    console.say(f"report: {console.relative(report)}")
+    if report is not None:
+        console.say(f"report: {console.relative(report)}")

@@ -166,7 +166,8 @@ def _assemble(job: Job, fused: bool) -> "Trainer":
         # The tiles of a GPU's products; a part of one costs as much as the whole.
         passes = Passes(True, plan.tokens, padding, multiple=128 if model.device.type == "cuda" else 1)
     per_step = settings.batch_size * settings.gradient_accumulation * world_size()
-    steps = Steps(job.rows, per_step, job.steps, config.seed, passes, rank(), world_size())
+    sharded = settings.sharding == "fsdp" and world_size() > 1
+    steps = Steps(job.rows, per_step, job.steps, config.seed, passes, rank(), world_size(), in_step=sharded)
     try:
         trainer = Trainer(
             steps,
@@ -191,6 +192,10 @@ def _assemble(job: Job, fused: bool) -> "Trainer":
     except ValueError as problem:
         reason = str(problem).splitlines()[0]
         raise TrainingError(f"train.lora or train.trainer_args do not fit {config.model.name}: {reason}") from problem
+    if sharded and not trainer.is_fsdp_enabled:
+        raise TrainingError(f"train.sharding=fsdp: models are sharded over GPUs, not on {model.device.type}")
+    if settings.sharding == "fsdp" and not sharded:
+        logger.warning("train: sharding=fsdp does nothing on one device, which takes plain kernels for it")
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -351,7 +356,7 @@ def check_trainer(settings: TrainConfig) -> None:
 def _fsdp() -> dict[str, Any]:
     """Each layer's weights over all devices (FSDP2), gathered when the layer runs."""
     return {
-        "fsdp": "full_shard auto_wrap",
+        "fsdp": True,
         "fsdp_config": {
             "version": 2,
             "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",

@@ -47,6 +47,10 @@ class Passes:
         groups = [order[start : start + self.size] for start in range(0, len(order), self.size)]
         return [_padded([rows[row] for row in group], self.padding) for group in groups]
 
+    def count(self, lengths: Sequence[int]) -> int:
+        """How many batches rows of these lengths make."""
+        return len(self._bins(lengths)) if self.packed else -(-len(lengths) // self.size)
+
     def _bins(self, lengths: Sequence[int]) -> list[list[int]]:
         bins = pack(lengths, self.size)
         even = divide(lengths, len(bins))
@@ -90,6 +94,8 @@ class Steps(torch.utils.data.Dataset[Step]):
     rank: int = 0
     world: int = 1
     """This device's number, and how many there are."""
+    in_step: bool = False
+    """All devices make as many passes: where each holds a part of the weights, a pass gathers them from all."""
     _order: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
 
     def __len__(self) -> int:
@@ -110,9 +116,15 @@ class Steps(torch.utils.data.Dataset[Step]):
 
     def __getitem__(self, step: int) -> Step:
         chosen = [self.rows[row] for row in self.rows_of(step)]
-        own = [chosen[row] for row in divide([len(ids) for ids, _ in chosen], self.world)[self.rank]]
-        # A device without a row takes part with one that is not trained on: the others wait for its gradients.
-        passes = self.passes.of(own or [(ids, np.full_like(ids, IGNORED)) for ids, _ in chosen[:1]])
+        lengths = [len(ids) for ids, _ in chosen]
+        shares = divide(lengths, self.world)
+        own = [chosen[row] for row in shares[self.rank]]
+        passes = self.passes.of(own) if own else []
+        least = max(self.passes.count([lengths[row] for row in share]) for share in shares) if self.in_step else 1
+        if len(passes) < least:
+            # The others wait for this device's part: it passes a row through that it does not train on.
+            idle = self.passes.of([(ids, np.full_like(ids, IGNORED)) for ids, _ in chosen[:1]])
+            passes += idle * (least - len(passes))
         trained = sum(int((labels[1:] != IGNORED).sum()) for _, labels in chosen)
         return {"number": step, "passes": passes, "tokens": sum(len(ids) for ids, _ in own), "trained": trained}
 

@@ -49,6 +49,16 @@ def test_devices_share_the_rows_of_a_step_and_agree_on_its_tokens(sizes: list[in
         assert all(share[step]["passes"] for share in shares)
 
 
+@given(lengths, st.integers(1, 9), st.integers(1, 4), st.sampled_from([PACKED, Passes(False, 2, 0)]))
+def test_devices_in_step_make_as_many_passes(sizes: list[int], per_step: int, world: int, passes: Passes) -> None:
+    """Where each holds a part of the weights, one that has no pass left would let the others wait for ever."""
+    shares = [Steps(rows_of(sizes), per_step, 9, 7, passes, rank, world, in_step=True) for rank in range(world)]
+    for step in range(shares[0].per_epoch):
+        assert len({len(share[step]["passes"]) for share in shares}) == 1
+    trained = [row for step in range(shares[0].per_epoch) for share in shares for row in seen(share, step)]
+    assert sorted(trained) == list(range(len(sizes)))
+
+
 def test_epochs_differ_and_follow_from_the_seed() -> None:
     def order(seed: int, epoch: int) -> list[int]:
         return Steps(rows_of([5] * 50), 50, 9, seed, PACKED).rows_of(epoch)
