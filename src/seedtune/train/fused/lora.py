@@ -85,24 +85,26 @@ class Plan:
     ) -> torch.Tensor:
         """``x @ w.T`` and the bias, with ``low @ b.T`` added to each layer's part: [T, N].
 
-        All is added to ``onto`` in place where there is one: reading it hides behind the arithmetic.
+        All is added to ``onto`` in place where there is one, and rounded to its precision only then: the adapters' part
+        can be smaller than what a rounding of the residual stream takes away.
         """
         sizes, lows = [b.shape[0] for b in b_NR], low_TR.chunk(len(b_NR), 1)
-        if isinstance(self.weight, Float8Weight | FourBitWeight):
+        if self.whole_NL is not None and has_room(x_TK, low_TR.shape[1]):
+            x_TL, whole_LN = whole(x_TK, low_TR.shape[1]), self.whole_NL.T
+            # Reading what is added to hides behind the arithmetic.
+            y_TN, onto_TN = (x_TL @ whole_LN if onto_TN is None else onto_TN.addmm_(x_TL, whole_LN)), None
+        elif isinstance(self.weight, Float8Weight | FourBitWeight):
             y_TN = self.weight.forward(x_TK)
-            y_TN = y_TN if onto_TN is None else onto_TN.add_(y_TN)
             for y, low, b in zip(y_TN.split(sizes, 1), lows, b_NR, strict=True):
                 y.addmm_(low, b.T)
-        elif self.whole_NL is not None and has_room(x_TK, low_TR.shape[1]):
-            x_TL, whole_LN = whole(x_TK, low_TR.shape[1]), self.whole_NL.T
-            y_TN = x_TL @ whole_LN if onto_TN is None else onto_TN.addmm_(x_TL, whole_LN)
         else:
-            y_TN = x_TK.new_empty(x_TK.shape[0], self.weight.shape[0]) if onto_TN is None else onto_TN
+            y_TN = x_TK.new_empty(x_TK.shape[0], self.weight.shape[0])
             for y, low, b in zip(y_TN.split(sizes, 1), lows, b_NR, strict=True):
-                y.addmm_(low, b.T, beta=0 if onto_TN is None else 1)
+                torch.mm(low, b.T, out=y)
             # The large product adds itself to the small one.
             y_TN.addmm_(x_TK, self.weight.T)
-        return y_TN if self.bias_N is None else y_TN.add_(self.bias_N)
+        y_TN = y_TN if self.bias_N is None else y_TN.add_(self.bias_N)
+        return y_TN if onto_TN is None else onto_TN.add_(y_TN)
 
     def flow(self, grad_TN: torch.Tensor, b_NR: Sequence[torch.Tensor]) -> torch.Tensor:
         """``grad @ b`` for each layer's part of ``grad``, side by side: [T, R]."""

@@ -73,6 +73,15 @@ def test_a_projection_adds_itself_to_what_it_is_given_in_place(bias: bool) -> No
     assert torch.equal(flows[1], torch.randn(stream.shape, dtype=torch.float64))
 
 
+def test_what_is_added_in_place_is_rounded_once() -> None:
+    """Next to a large stream in bfloat16 the adapters' part, added by itself, would be rounded away."""
+    _, layers = block(torch.bfloat16)
+    x, stream = torch.randn(TOKENS, WIDTH).bfloat16(), 100 * torch.randn(TOKENS, sum(SIZES)).bfloat16()
+    projection = Projection(layers)
+    right = stream + projection(x)
+    assert torch.equal(projection(x, stream), right)
+
+
 def test_with_dropout_each_adapter_sees_its_own_mask_forward_and_backward() -> None:
     model, layers = block(lora_dropout=0.3)
     x = torch.randn(TOKENS, WIDTH, dtype=torch.float64)
