@@ -54,6 +54,8 @@ def set_up_logging(verbose: bool = False) -> None:
     logging.getLogger("seedtune").setLevel(logging.DEBUG if verbose else logging.INFO)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Wherever it is installed it warns at every start of a kernel that it could fetch for CPUs.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 class _Printable(logging.Formatter):
