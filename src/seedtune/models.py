@@ -24,7 +24,7 @@ from seedtune.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 logger = logging.getLogger(__name__)
 
@@ -258,7 +258,7 @@ def load_model(config: ModelConfig, training: bool = False, four_bit: bool = Fal
     return moved if training else moved.eval()
 
 
-def attach_adapter(model: Any, folder: Path, base: str, name: str = "default") -> Any:
+def attach_adapter(model: Any, folder: Path, base: str, name: str = "default", float32: bool = False) -> Any:
     """A model with one more adapter, every weight of which has a place.
 
     Args:
@@ -266,6 +266,7 @@ def attach_adapter(model: Any, folder: Path, base: str, name: str = "default") -
         folder: The adapter's, as peft saves it.
         base: What messages call the base.
         name: The adapter's.
+        float32: Keep its weights in float32 beside a base in 16 bits.
 
     Raises:
         ModelError: it does not fit, or cannot be read.
@@ -277,8 +278,8 @@ def attach_adapter(model: Any, folder: Path, base: str, name: str = "default") -
     try:
         settings = PeftConfig.from_pretrained(str(folder))
         if not isinstance(model, PeftModelForCausalLM):
-            model = PeftModelForCausalLM(model, settings, name, autocast_adapter_dtype=False)
-        loaded: Any = model.load_adapter(str(folder), name, autocast_adapter_dtype=False)
+            model = PeftModelForCausalLM(model, settings, name, autocast_adapter_dtype=float32)
+        loaded: Any = model.load_adapter(str(folder), name, autocast_adapter_dtype=float32)
     except (RuntimeError, ValueError, OSError, SafetensorError) as problem:
         # The first line of torch is a heading; the second names what does not fit.
         reason = " ".join(line.strip() for line in str(problem).splitlines()[:2])
@@ -341,6 +342,21 @@ def _four_bit(dtype: "torch.dtype") -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
     )
+
+
+def read_config(config: ModelConfig) -> "PreTrainedConfig":
+    """The model's ``config.json``.
+
+    Raises:
+        ModelError: there is none, or transformers does not know its architecture.
+    """
+    try:
+        from transformers import AutoConfig
+    except ImportError as problem:
+        raise ModelError(_NEEDS_TRAIN) from problem
+    source = model_source(config.name)
+    with _explained(config.name, source):
+        return AutoConfig.from_pretrained(source, revision=config.revision, trust_remote_code=config.trust_remote_code)
 
 
 @contextlib.contextmanager

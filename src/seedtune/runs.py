@@ -93,6 +93,21 @@ class Run:
         """SHA-256 of each output of a stage: the inputs of the next one's fingerprint."""
         return dict(self.stage(name).get("outputs", {}))
 
+    def tuned(self) -> Path:
+        """``train/adapter`` as training left it: the adapter, or the whole model where all weights were trained.
+
+        Raises:
+            RunError: nothing is trained yet, or what was trained has changed since.
+        """
+        folder = self.path / "train" / "adapter"
+        if self.stage("train").get("state") != "done":
+            raise RunError(f"{self.path}: there is no tuned model yet: run 'seedtune train' first")
+        for output, digest in self.output_digests("train").items():
+            path = self.path / output
+            if path.parent == folder and not (path.is_file() and file_sha256(path) == digest):
+                raise RunError(f"{path}: this is not what 'seedtune train' wrote; restore it, or train again")
+        return folder
+
     def set_aside_if_other(self, name: StageName, fingerprint: str) -> None:
         """Move a stage's folder away unless it was made for this fingerprint, and forget what the manifest says of it.
 

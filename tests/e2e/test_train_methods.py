@@ -78,6 +78,10 @@ def test_full_fine_tuning_changes_every_weight_and_ends_with_a_whole_model(tiny_
     assert not any(torch.equal(before[name], after[name]) for name in before)
     assert AutoTokenizer.from_pretrained(model).chat_template
     assert not (model / "adapter_config.json").exists()
+    card = (model / "README.md").read_text()
+    assert "library_name: transformers" in card
+    assert "lora" not in card.casefold()
+    assert "adapter" not in card.casefold()
 
 
 def test_eight_bits_without_a_gpu_say_so(tiny_llama: Path, make: Make) -> None:

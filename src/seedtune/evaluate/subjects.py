@@ -67,7 +67,8 @@ def subjects_of(run: runs.Run) -> list[Subject]:
     """Base, tuned model where the run has one, and rivals.
 
     Raises:
-        EvaluationError: nothing is trained and there are no rivals either, or what was trained has changed since.
+        EvaluationError: nothing is trained and there are no rivals either.
+        RunError: what was trained has changed since.
     """
     config = run.config
     subjects: list[Subject] = [Local("base", config.model)]
@@ -89,15 +90,7 @@ def subjects_of(run: runs.Run) -> list[Subject]:
 
 
 def _tuned(run: runs.Run) -> Local:
-    folder, config = run.path / "train" / "adapter", run.config
-    written = run.output_digests("train")
-    full = config.train.method == "full"
-    for name in ("config.json",) if full else (WEIGHTS, SETTINGS):
-        digest = written.get(f"train/adapter/{name}")
-        if not (folder / name).is_file() or digest not in (None, file_sha256(folder / name)):
-            raise EvaluationError(
-                f"{folder / name}: this is not what 'seedtune train' wrote; restore it, or train again"
-            )
-    if full:
+    folder, config = run.tuned(), run.config
+    if config.train.method == "full":
         return Local("tuned", config.model.model_copy(update={"name": str(folder), "revision": None}))
     return Local("tuned", config.model, folder)

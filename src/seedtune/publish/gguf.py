@@ -21,7 +21,7 @@ from jinja2 import TemplateError
 from seedtune import models, runs
 from seedtune.config import ModelConfig
 from seedtune.domains import Domain
-from seedtune.errors import DataError, PublishError
+from seedtune.errors import PublishError
 from seedtune.publish.merge import merge
 from seedtune.records import write_atomic
 
@@ -50,7 +50,7 @@ def export_gguf(
         The GGUF file and the Modelfile.
 
     Raises:
-        DataError: nothing is trained yet.
+        RunError: nothing is trained yet, or what was trained has changed since.
         PublishError: there is no converter or it failed, or the merged model is not the adapter's.
     """
     command = _find_converter(converter)
@@ -85,11 +85,7 @@ def _find_converter(given: Path | None) -> list[str]:
 
 
 def _whole_model(run: runs.Run) -> Path:
-    if run.config.train.method == "lora":
-        return merge(run)[0]
-    if run.stage("train").get("state") != "done":
-        raise DataError(f"{run.path}: there is no model yet: run 'seedtune train' first")
-    return run.path / "train" / "adapter"
+    return merge(run)[0] if run.config.train.method == "lora" else run.tuned()
 
 
 def _convert(command: Sequence[str], folder: Path, path: Path, name: str) -> None:

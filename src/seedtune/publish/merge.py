@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from seedtune import models, runs
 from seedtune.config import ModelConfig
 from seedtune.errors import PublishError
-from seedtune.publish.plan import TOKENIZER_FILES, adapter_folder
+from seedtune.publish.plan import TOKENIZER_FILES
 from seedtune.records import file_sha256, read_json_lines
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def merge(run: runs.Run) -> tuple[Path, dict[str, Any]]:
         adapter, ``effect`` (the difference of base and adapter) and ``tolerance``.
 
     Raises:
-        DataError: nothing is trained yet.
-        ModelError: the base cannot be loaded.
+        RunError: nothing is trained yet, or what was trained has changed since.
+        ModelError: the base cannot be loaded, or the adapter does not fit it.
         PublishError: the merged model answers otherwise than base and adapter.
     """
-    adapter = adapter_folder(run)
+    adapter = run.tuned()
     target = run.path / "train" / "merged"
     digest = file_sha256(adapter / "adapter_model.safetensors")
     record = _read_record(target)
@@ -90,11 +90,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
 
 def _dtype_of_files(config: ModelConfig) -> str:
     """The dtype that the base model was published in; float32 where its config does not say."""
-    from transformers import AutoConfig
-
-    source = models.model_source(config.name)
-    settings = AutoConfig.from_pretrained(source, revision=config.revision, trust_remote_code=config.trust_remote_code)
-    name = str(settings.dtype).removeprefix("torch.")
+    name = str(models.read_config(config).dtype).removeprefix("torch.")
     return name if name in TOLERANCE else "float32"
 
 
@@ -123,10 +119,8 @@ def _save_merged(
     Returns:
         The logits of base and adapter before the merge, and how far those of the base alone are from them.
     """
-    from peft import PeftModelForCausalLM
-
-    model: Any = PeftModelForCausalLM.from_pretrained(models.load_model(config), str(adapter))
-    model.eval()
+    # In the precision it was trained in: the sum is rounded once.
+    model: Any = models.attach_adapter(models.load_model(config), adapter, config.name, float32=True)
     expected = _logits(model, rows)
     with model.disable_adapter():
         effect = _difference(expected, _logits(model, rows))

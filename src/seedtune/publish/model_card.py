@@ -11,7 +11,7 @@ from seedtune import models, runs
 from seedtune.errors import DataError
 from seedtune.publish.plan import front_matter
 
-_PLACEHOLDER = "PATH_OR_HUB_ID_OF_THIS_ADAPTER"
+_PLACEHOLDER = re.compile("PATH_OR_HUB_ID_OF_THIS_(ADAPTER|MODEL)")
 _REPORT = "stands in the run's `evaluate/report.json`"
 _SECTION = re.compile(r"^(?=## )", re.MULTILINE)
 EMBEDDED_LICENCE = "apache-2.0"
@@ -20,14 +20,14 @@ EMBEDDED_LICENCE = "apache-2.0"
 def published_card(
     run: runs.Run, repo: str | None, base: str, licence: str | None, merged: dict[str, Any] | None
 ) -> str:
-    """The card of the run's adapter, or of the model it was merged into.
+    """The card of what the run trained, or of the model that its adapter was merged into.
 
     Args:
         run: The run; ``train/adapter/README.md`` is read, and ``evaluate/report.json`` where there is one.
         repo: Where it will be; None leaves the placeholder.
         base: The base model's hub id.
         licence: The base model's, as its card names it; None is unknown.
-        merged: What :func:`seedtune.publish.merge.merge` measured; None is the adapter alone.
+        merged: What :func:`seedtune.publish.merge.merge` measured; None is what was trained, as it is.
 
     Raises:
         DataError: the card is missing or has no front matter, or the report cannot be read.
@@ -45,7 +45,7 @@ def published_card(
     if merged is not None:
         matter |= {"library_name": "transformers", "base_model_relation": "finetune"}
     if repo is not None:
-        body = body.replace(_PLACEHOLDER, repo)
+        body = _PLACEHOLDER.sub(repo, body)
     if merged is not None:
         body = _as_merged(body, merged)
     report = run.path / "evaluate" / "report.json"

@@ -24,7 +24,7 @@ TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json"),
 )
-_MERGED = ("config.json", "generation_config.json", "model.safetensors.index.json", *TOKENIZER_FILES)
+_WHOLE = ("config.json", "generation_config.json", "model.safetensors.index.json", *TOKENIZER_FILES)
 _WEIGHTS = (".safetensors", ".parquet")
 """Files that are no text."""
 
@@ -81,33 +81,17 @@ def dataset_plan(run: runs.Run, card: str) -> Plan:
     return _plan("dataset", folder, _DATASET, card)
 
 
-def adapter_plan(run: runs.Run, card: str, config: bytes) -> Plan:
-    """The adapter with its tokenizer and card; ``config`` stands in for its ``adapter_config.json``.
-
-    Raises:
-        DataError: nothing is trained yet.
-    """
-    plan = _plan("model", adapter_folder(run), (*_ADAPTER, *TOKENIZER_FILES), card)
+def adapter_plan(folder: Path, card: str, config: bytes) -> Plan:
+    """The adapter with its tokenizer and card; ``config`` stands in for its ``adapter_config.json``."""
+    plan = _plan("model", folder, (*_ADAPTER, *TOKENIZER_FILES), card)
     uploads = [Upload(u.name, config) if u.name == "adapter_config.json" else u for u in plan.uploads]
     return Plan("model", tuple(uploads), plan.stays)
 
 
-def merged_plan(folder: Path, card: str) -> Plan:
+def whole_plan(folder: Path, card: str) -> Plan:
     """A whole model with its tokenizer and card."""
     weights = sorted(path.name for path in folder.glob("model*.safetensors"))
-    return _plan("model", folder, (*weights, *_MERGED), card)
-
-
-def adapter_folder(run: runs.Run) -> Path:
-    """The folder of the run's adapter.
-
-    Raises:
-        DataError: nothing is trained yet.
-    """
-    folder = run.path / "train" / "adapter"
-    if run.stage("train").get("state") != "done" or not all((folder / name).is_file() for name in _ADAPTER):
-        raise DataError(f"{run.path}: there is no adapter yet: run 'seedtune train' first")
-    return folder
+    return _plan("model", folder, (*weights, *_WHOLE), card)
 
 
 def _plan(kind: Kind, folder: Path, names: tuple[str, ...], card: str) -> Plan:

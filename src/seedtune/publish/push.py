@@ -79,9 +79,8 @@ def _dataset(run: runs.Run, repo: str | None) -> Plan:
 
 
 def _model(run: runs.Run, repo: str | None, options: Options, hub: Hub | None) -> Plan:
-    """The adapter or the merged model; the base is named as others can find it."""
-    name = run.config.model.name
-    plans.adapter_folder(run)
+    """The adapter, or a whole model: merged, or tuned as one. The base is named as others can find it."""
+    name, folder = run.config.model.name, run.tuned()
     base = options.base_model or models.public_name(name)
     if options.base_model is None and Path(name).expanduser().is_dir():
         console.complain(
@@ -89,13 +88,14 @@ def _model(run: runs.Run, repo: str | None, options: Options, hub: Hub | None) -
             "--base-model OWNER/NAME names it on the hub"
         )
     licence = licence_of_base(name) or (hub.licence_of(base) if hub is not None else None)
+    if run.config.train.method == "full":
+        return plans.whole_plan(folder, published_card(run, repo, base, licence, None))
     if options.merged:
-        folder, measured = merge(run)
-        return plans.merged_plan(folder, published_card(run, repo, base, licence, measured))
-    path = run.path / "train" / "adapter" / "adapter_config.json"
-    settings = {**json.loads(path.read_text(encoding="utf-8")), "base_model_name_or_path": base}
-    config = json.dumps(settings, indent=2) + "\n"
-    return plans.adapter_plan(run, published_card(run, repo, base, licence, None), config.encode())
+        merged, measured = merge(run)
+        return plans.whole_plan(merged, published_card(run, repo, base, licence, measured))
+    written = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    config = json.dumps({**written, "base_model_name_or_path": base}, indent=2) + "\n"
+    return plans.adapter_plan(folder, published_card(run, repo, base, licence, None), config.encode())
 
 
 def _show(plan: Plan, repo: str | None, private: bool, state: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from seedtune import models
 from seedtune.config import ModelConfig, TrainConfig
-from seedtune.errors import ModelError, TrainingError
+from seedtune.errors import TrainingError
 from seedtune.train.fused.memory import Shape
 
 if TYPE_CHECKING:
@@ -29,17 +29,7 @@ def read_architecture(config: ModelConfig) -> "PreTrainedConfig":
     Raises:
         ModelError: there is none, or transformers does not know its architecture.
     """
-    try:
-        from transformers import AutoConfig
-    except ImportError as problem:
-        raise ModelError("this needs torch and transformers: pip install 'seedtune[train]'") from problem
-    source = models.model_source(config.name)
-    try:
-        found = AutoConfig.from_pretrained(source, revision=config.revision, trust_remote_code=config.trust_remote_code)
-    except (OSError, ValueError) as problem:
-        reason = str(problem).splitlines()[0]
-        raise ModelError(f"{config.name}: its config.json cannot be read: {reason}") from problem
-    return found.get_text_config()
+    return models.read_config(config).get_text_config()
 
 
 def count_parameters(architecture: "PreTrainedConfig", settings: TrainConfig) -> Parameters:

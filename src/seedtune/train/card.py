@@ -1,4 +1,4 @@
-"""The model card that goes with an adapter."""
+"""The model card that goes with an adapter, or with a model of which all weights were trained."""
 
 import json
 from collections import Counter
@@ -38,6 +38,8 @@ def model_card(run: runs.Run, domain: Domain, numbers: dict[str, Any]) -> str:
             funnel=funnel,
             rejected=", ".join(f"{count} {reason}" for reason, count in funnel["rejected"].items()) if funnel else "",
             teacher=config.generate.teacher.model,
+            whole=config.train.method == "full",
+            thing="model" if config.train.method == "full" else "adapter",
             lora=config.train.lora,
             train=config.train,
             numbers=numbers,

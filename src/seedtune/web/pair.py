@@ -268,14 +268,7 @@ def trained(folder: Path) -> runs.Run:
     if not (folder / "config.yaml").is_file():
         raise RunError(f"{folder}: no run is here; give a run folder, such as runs/demo")
     run = runs.Run(folder, load_config(folder / "config.yaml"))
-    adapter = folder / "train" / "adapter"
-    if run.stage("train").get("state") != "done":
-        raise RunError(f"{folder}: there is no tuned model yet; run 'seedtune train' first")
-    written = run.output_digests("train")
-    for name in ("config.json",) if run.config.train.method == "full" else (WEIGHTS, SETTINGS):
-        digest = written.get(f"train/adapter/{name}")
-        if not (adapter / name).is_file() or digest not in (None, file_sha256(adapter / name)):
-            raise RunError(f"{adapter / name}: this is not what 'seedtune train' wrote; restore it, or train again")
+    run.tuned()
     return run
 
 

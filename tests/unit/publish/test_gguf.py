@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from conftest import CHAT_TEMPLATE, seedtune
 from run_on_disk import ROWS, generated, trained
 from seedtune.domains import load_domain
-from seedtune.errors import DataError, PublishError
+from seedtune.errors import PublishError, RunError
 from seedtune.publish.gguf import Chat, Frame, export_gguf
 from seedtune.publish.merge import merge
 from seedtune.runs import Run
@@ -138,7 +138,7 @@ def test_a_converter_that_fails_is_quoted_and_leaves_what_was_there(
 
 def test_nothing_trained_is_nothing_to_convert(make_run: Callable[..., Run], tmp_path: Path) -> None:
     run = make_run()
-    with pytest.raises(DataError, match="seedtune train"):
+    with pytest.raises(RunError, match="seedtune train"):
         export_gguf(run, load_domain(run.config.domain), converter=script(tmp_path, CONVERTER))
 
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fake_hub import FakeHub
-from run_on_disk import ROWS, generated, trained
-from seedtune.errors import DataError, PublishError
+from run_on_disk import ROWS, finish, generated, trained
+from seedtune.errors import ModelError, PublishError, RunError
 from seedtune.publish import merge as module
 from seedtune.publish.merge import merge
 from seedtune.publish.plan import front_matter
@@ -66,6 +66,7 @@ def test_an_adapter_that_drowns_in_rounding_is_refused(run: Run, monkeypatch: py
     """In bfloat16, within the tolerance, but no nearer to the adapter than the base is."""
     weights = run.path / "train" / "adapter" / "adapter_model.safetensors"
     save_file({name: tensor * 1e-3 for name, tensor in load_file(weights).items()}, weights)
+    finish(run, "train", [weights], {})
     monkeypatch.setattr(module, "_dtype_of_files", lambda _: "bfloat16")
     with pytest.raises(PublishError, match="is not the adapter's"):
         merge(run)
@@ -77,6 +78,7 @@ def test_what_was_merged_is_used_again_until_the_adapter_changes(run: Run, monke
     assert merge(run)[1] == measured
     weights = run.path / "train" / "adapter" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes() + b"\0")
+    finish(run, "train", [weights], {})
     with pytest.raises(pytest.fail.Exception, match="merged again"):
         merge(run)
 
@@ -95,5 +97,37 @@ def test_a_merged_model_is_pushed_with_a_card_of_its_own(run: Run, hub: FakeHub)
 
 
 def test_nothing_trained_is_nothing_to_merge(make_run: Callable[..., Run]) -> None:
-    with pytest.raises(DataError, match="seedtune train"):
+    with pytest.raises(RunError, match="seedtune train"):
         merge(make_run())
+
+
+def test_an_adapter_of_another_base_is_named_in_one_line(run: Run) -> None:
+    weights = run.path / "train" / "adapter" / "adapter_model.safetensors"
+    wider = {name: torch.zeros(len(w), 2 * w.shape[1]) for name, w in load_file(weights).items() if "lora_A" in name}
+    save_file(wider, weights)
+    with pytest.raises(RunError, match="is not what 'seedtune train' wrote"):
+        merge(run)
+    finish(run, "train", [weights], {})
+    with pytest.raises(ModelError, match=r"adapter: this adapter does not fit .*size mismatch") as raised:
+        merge(run)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_model_of_which_all_weights_were_trained_is_pushed_as_it_is(
+    make_run: Callable[..., Run], tiny_llama: Path, hub: FakeHub
+) -> None:
+    run = make_run(model={"name": str(tiny_llama)}, train={"method": "full"})
+    trained(run)
+    folder = run.path / "train" / "adapter"
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (folder / name).unlink()
+    for path in tiny_llama.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    card = {"base": "tiny/base", "library_name": "transformers"}
+    (folder / "README.md").write_text(f"---\n{json.dumps(card)}\n---\n\n# one\n\nPATH_OR_HUB_ID_OF_THIS_MODEL\n")
+    finish(run, "train", [folder / "config.json"], {})
+    assert push(run, Options(yes=True, base_model="tiny/base")) == 0
+    files = hub.repos["model", "ada/one"].files
+    assert {"README.md", "model.safetensors", "config.json", "tokenizer.json"} <= set(files)
+    assert "ada/one" in files["README.md"].decode()
+    assert not [name for name in files if name in ("optimizer.pt", "training_args.bin")]

@@ -13,7 +13,7 @@ from conftest import seedtune, start_seedtune
 from fake_hub import TOKEN, FakeHub
 from run_on_disk import ROWS, evaluated, generated, row, trained
 from seedtune.domains import load_domain
-from seedtune.errors import DataError, PublishError
+from seedtune.errors import DataError, PublishError, RunError
 from seedtune.publish import write_dataset_card
 from seedtune.publish.plan import front_matter
 from seedtune.publish.push import Options, push
@@ -177,7 +177,7 @@ def test_public_is_public(run: Run, hub: FakeHub) -> None:
 
 @pytest.mark.parametrize("options", [DATASET, ADAPTER, Options(merged=True, yes=True)])
 def test_what_is_not_made_yet_is_said(options: Options, make_run: MakeRun, hub: FakeHub) -> None:
-    with pytest.raises((PublishError, DataError), match=r"seedtune (card|train)"):
+    with pytest.raises((PublishError, RunError), match=r"seedtune (card|train)"):
         push(make_run(), options)
 
 
