@@ -11,7 +11,7 @@ from evaluation import CLOZE, OPEN, Bench, FakeStudent
 from seedtune import runs
 from seedtune.config import load_config
 from seedtune.domains import load_domain
-from seedtune.errors import DataError, EvaluationError, SeedtuneError
+from seedtune.errors import DataError, EvaluationError, RunError, SeedtuneError
 from seedtune.evaluate.answers import append_lines
 from seedtune.evaluate.stage import run_evaluate
 
@@ -167,7 +167,7 @@ def test_an_adapter_that_training_did_not_write_is_refused(bench: Bench, name: s
     path.write_bytes(b"swapped")
     with (
         runs.open_run(load_config(None, [f"runs_dir={bench.run.parent}"])) as run,
-        pytest.raises(EvaluationError, match="not what 'seedtune train' wrote"),
+        pytest.raises(RunError, match="not what 'seedtune train' wrote"),
     ):
         run_evaluate(run, load_domain(str(bench.domain.folder)))
 
