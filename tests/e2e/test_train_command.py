@@ -86,24 +86,26 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_an_unbroken_one(tmp_path: P
     assert all((whole[name] == killed[name]).all() for name in whole)
 
 
-def test_two_processes_learn_what_one_does(tmp_path: Path, made: Any) -> None:
+def test_several_processes_learn_what_one_does(tmp_path: Path, made: Any) -> None:
     """Started by torchrun, as on several machines; the same rows a step, so the same losses but for rounding."""
     plain = {"lora": {"dropout": 0.0}}
     one = seedtune("train", made("one", batch_size=4, **plain))
     assert one.returncode == 0, one.stderr
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    two = subprocess.run(
-        [*command, "-m", "seedtune", "train", str(made("two", batch_size=2, **plain))],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=clean_environment(OMP_NUM_THREADS="1"),
-        check=False,
-    )
-    assert two.returncode == 0, two.stderr
-    found, right = losses(tmp_path / "two"), losses(tmp_path / "one")
-    assert [line[:2] for line in found] == [line[:2] for line in right]
-    assert [line[2] for line in found] == pytest.approx([line[2] for line in right], rel=1e-5)
+    right = losses(tmp_path / "one")
+    for count in (2, 4):
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+        several = subprocess.run(
+            [*command, "-m", "seedtune", "train", str(made(f"{count}", batch_size=4 // count, **plain))],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            env=clean_environment(OMP_NUM_THREADS="1"),
+            check=False,
+        )
+        assert several.returncode == 0, several.stderr
+        found = losses(tmp_path / f"{count}")
+        assert [line[:2] for line in found] == [line[:2] for line in right]
+        assert [line[2] for line in found] == pytest.approx([line[2] for line in right], rel=1e-5)
 
 
 def test_changed_settings_are_named_and_the_work_before_is_set_aside(tmp_path: Path, made: Any) -> None:
