@@ -25,7 +25,9 @@ def open_data(browse: Browse, address: str, query: str = "", **options: Any) -> 
 
 def until(page: "Page", expression: str) -> None:
     """Until an expression is true on the page. Playwright's own way is refused by the page's policy."""
-    end = time.monotonic() + 15
+    end, said = time.monotonic() + 15, list[str]()
     while not page.evaluate(expression):
-        assert time.monotonic() < end, f"never: {expression}; {page.locator('#status').inner_text()}"
+        status = page.locator("#status").text_content() or ""
+        said += [status] if said[-1:] != [status] else []
+        assert time.monotonic() < end, f"never: {expression}; the page said, one after the other: {said}"
         page.wait_for_timeout(20)
