@@ -78,7 +78,8 @@ def make_rows(path: Path, count: int, shape: str) -> None:
             file.write(json.dumps(line) + "\n")
 
 
-def run(folder: Path, name: str, train: dict[str, Any], steps: int, gpus: int | None) -> dict[str, Any]:
+def write_config(folder: Path, name: str, train: dict[str, Any], steps: int, gpus: int | None) -> Path:
+    """A config for the model and the rows in ``folder``; its run is below ``folder/runs``, under the file's name."""
     slug = "".join(c if c.isalnum() else "-" for c in name) + (f"-{gpus}gpu" if gpus else "")
     config = {
         "name": slug,
@@ -98,20 +99,29 @@ def run(folder: Path, name: str, train: dict[str, Any], steps: int, gpus: int | 
     }
     path = folder / f"{slug}.yaml"
     path.write_text(yaml.safe_dump(config))
-    began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "seedtune", "train", str(path)],
+    return path
+
+
+def seedtune(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "seedtune", *arguments],
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def run(folder: Path, name: str, train: dict[str, Any], steps: int, gpus: int | None) -> dict[str, Any]:
+    path = write_config(folder, name, train, steps, gpus)
+    began = time.perf_counter()
+    done = seedtune("train", str(path))
     seconds = time.perf_counter() - began
     result: dict[str, Any] = {"recipe": name, "gpus": gpus or 1, "whole_s": round(seconds, 1)}
     print(done.stderr[-3000:], flush=True)
     if done.returncode:
         return {**result, "problem": done.stderr[-800:]}
-    stage = folder / "runs" / slug
+    stage = folder / "runs" / path.stem
     lines = [json.loads(line) for line in (stage / "train/metrics.jsonl").read_text().splitlines()]
     speeds = [line["tokens_per_second"] for line in lines if "loss" in line][WARM_UP:]
     numbers = json.loads((stage / "manifest.json").read_text())["stages"]["train"]["numbers"]
@@ -129,6 +139,13 @@ def run(folder: Path, name: str, train: dict[str, Any], steps: int, gpus: int | 
     }
 
 
+def new_report(shape: str) -> dict[str, Any]:
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {"device": device, "date": time.strftime("%Y-%m-%d"), "shape": shape, "recipes": []}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -142,14 +159,7 @@ def main() -> None:
     given.folder.mkdir(parents=True, exist_ok=True)
     make_model(given.folder / "model", given.shape)
     make_rows(given.folder / "rows.jsonl", given.rows, given.shape)
-    import torch
-
-    report: dict[str, Any] = {
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "date": time.strftime("%Y-%m-%d"),
-        "shape": given.shape,
-        "recipes": [],
-    }
+    report = new_report(given.shape)
     for name in given.only.split(";") if given.only else RECIPES:
         for gpus in [int(n) for n in given.gpus.split(",")] if given.gpus else [None]:
             result = run(given.folder, name, RECIPES[name], given.steps, gpus)

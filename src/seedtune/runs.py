@@ -53,6 +53,15 @@ _PACKAGES = (
 _MIN_FREE_BYTES = 64 * 1024**2
 
 
+WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
+"""Of an adapter, as peft names them."""
+
+
+def tuned_files(config: Config) -> tuple[str, ...]:
+    """What a tuned model is known by: its adapter's files, or its config where all weights were trained."""
+    return ("config.json",) if config.train.method == "full" else (WEIGHTS, SETTINGS)
+
+
 class _Manifest(BaseModel):
     model_config = ConfigDict(extra="allow")
 
@@ -102,9 +111,10 @@ class Run:
         folder = self.path / "train" / "adapter"
         if self.stage("train").get("state") != "done":
             raise RunError(f"{self.path}: there is no tuned model yet: run 'seedtune train' first")
-        for output, digest in self.output_digests("train").items():
-            path = self.path / output
-            if path.parent == folder and not (path.is_file() and file_sha256(path) == digest):
+        written = self.output_digests("train")
+        for path in (folder / name for name in tuned_files(self.config)):
+            digest = written.get(str(path.relative_to(self.path)))
+            if not path.is_file() or digest not in (None, file_sha256(path)):
                 raise RunError(f"{path}: this is not what 'seedtune train' wrote; restore it, or train again")
         return folder
 

@@ -26,7 +26,7 @@ from seedtune.evaluate.own_items import own_suites
 from seedtune.evaluate.pairs import JUDGE, judge_pairs, plan_pairs, read_marks, tally
 from seedtune.evaluate.programs import CodeRunner
 from seedtune.evaluate.results import compare_all, forgetting, item_lines
-from seedtune.evaluate.subjects import WEIGHTS, Endpoint, Local, Subject, subjects_of
+from seedtune.evaluate.subjects import Endpoint, Local, Subject, subjects_of
 from seedtune.evaluate.suites import (
     SHOWCASE,
     Job,
@@ -341,7 +341,7 @@ def _about(
     return {
         "base": models.public_name(plan.config.model.name),
         "base_digest": digests["base"],
-        "adapter_sha256": file_sha256(adapter / WEIGHTS) if adapter else None,
+        "adapter_sha256": file_sha256(adapter / runs.WEIGHTS) if adapter else None,
         "chat_template": chats[plan.config.model].template_digest,
         "models": described,
     }

@@ -8,8 +8,6 @@ from seedtune.config import EndpointRivalConfig, ModelConfig
 from seedtune.errors import EvaluationError
 from seedtune.records import content_id, file_sha256
 
-WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
-
 
 @dataclass(frozen=True)
 class Local:
@@ -36,7 +34,7 @@ class Local:
         """
         if self.adapter is None:
             return base
-        files = [self.adapter / name for name in (WEIGHTS, SETTINGS)]
+        files = [self.adapter / name for name in (runs.WEIGHTS, runs.SETTINGS)]
         if missing := [path for path in files if not path.is_file()]:
             raise EvaluationError(f"{missing[0]}: there is no such file; give the folder of a LoRA adapter")
         return content_id(base, [file_sha256(path) for path in files])

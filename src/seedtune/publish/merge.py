@@ -43,7 +43,7 @@ def merge(run: runs.Run) -> tuple[Path, dict[str, Any]]:
     """
     adapter = run.tuned()
     target = run.path / "train" / "merged"
-    digest = file_sha256(adapter / "adapter_model.safetensors")
+    digest = file_sha256(adapter / runs.WEIGHTS)
     record = _read_record(target)
     if record.get("adapter_sha256") == digest:
         return target, record

@@ -19,7 +19,6 @@ from seedtune.publish.leaks import keys_in
 Kind = Literal["dataset", "model"]
 CARD = "README.md"
 _DATASET = (dataset_card.DATA, "funnel.json", *dataset_card.PICTURES)
-_ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
 TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json"),
@@ -83,7 +82,7 @@ def dataset_plan(run: runs.Run, card: str) -> Plan:
 
 def adapter_plan(folder: Path, card: str, config: bytes) -> Plan:
     """The adapter with its tokenizer and card; ``config`` stands in for its ``adapter_config.json``."""
-    plan = _plan("model", folder, (*_ADAPTER, *TOKENIZER_FILES), card)
+    plan = _plan("model", folder, (runs.WEIGHTS, runs.SETTINGS, *TOKENIZER_FILES), card)
     uploads = [Upload(u.name, config) if u.name == "adapter_config.json" else u for u in plan.uploads]
     return Plan("model", tuple(uploads), plan.stays)
 

@@ -39,7 +39,6 @@ def model_card(run: runs.Run, domain: Domain, numbers: dict[str, Any]) -> str:
             rejected=", ".join(f"{count} {reason}" for reason, count in funnel["rejected"].items()) if funnel else "",
             teacher=config.generate.teacher.model,
             whole=config.train.method == "full",
-            thing="model" if config.train.method == "full" else "adapter",
             lora=config.train.lora,
             train=config.train,
             numbers=numbers,

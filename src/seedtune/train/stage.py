@@ -78,9 +78,8 @@ def run_train(run: runs.Run, domain: Domain) -> None:
         numbers = _train(run, rows, held_rows, tokenizer)
         adapter = folder / "adapter"
         write_atomic(adapter / "README.md", model_card(run, domain, numbers))
-        weights = "adapter_model.safetensors" if config.train.method == "lora" else "config.json"
-        outputs = [adapter / weights, folder / "metrics.jsonl", folder / "rows.jsonl"]
-        done([*outputs, *([adapter / "adapter_config.json"] if config.train.method == "lora" else [])], numbers)
+        tuned = [adapter / name for name in runs.tuned_files(config)]
+        done([*tuned, folder / "metrics.jsonl", folder / "rows.jsonl"], numbers)
 
 
 _SETTINGS = "settings.json"

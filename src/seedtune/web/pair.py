@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Side = Literal["base", "tuned"]
 SIDES: tuple[Side, Side] = ("base", "tuned")
-WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 Conversations = Mapping[Side, Sequence[Message]]
 """What each side is to answer: the same questions, and its own earlier answers."""
 
@@ -107,7 +106,7 @@ class Pair:
         else:
             self._tuned = self._model = models.attach_adapter(self._model, adapter, config.model.name)
             self._switches = _switches(self._model)
-            weights = adapter / WEIGHTS
+            weights = adapter / runs.WEIGHTS
         self._ends = models.end_tokens(self._model, self._tokenizer)
         self._window: int | None = self._model.config.get_text_config().to_dict().get("max_position_embeddings")
         system = load_domain(config.domain).file.system_prompt or ""

@@ -89,14 +89,14 @@ def gradient(x_TK: torch.Tensor, v_TR: torch.Tensor, count: int, mask: Mask, sca
 
 def gradient_of_parts(x_TK: torch.Tensor, v_TR: torch.Tensor, sizes: Sequence[int]) -> list[torch.Tensor]:
     """``part.T @ v's part`` for parts of ``sizes`` columns of ``x`` side by side: each [size, R / parts]."""
-    if kernel_fits(x_TK, v_TR.shape[1] // len(sizes)):
-        from seedtune.train.fused import lora_kernels
+    parts = zip(x_TK.split(list(sizes), 1), v_TR.chunk(len(sizes), 1), strict=True)
+    if not kernel_fits(x_TK, v_TR.shape[1] // len(sizes)):
+        return [x.T @ v for x, v in parts]
+    from seedtune.train.fused import lora_kernels
 
-        if lora_kernels.parts_fit(sizes):
-            return list(lora_kernels.gradient_of_parts(x_TK, v_TR, sizes).split(list(sizes)))
-        parts = zip(x_TK.split(list(sizes), 1), v_TR.chunk(len(sizes), 1), strict=True)
-        return [lora_kernels.gradient_of_parts(x, v, x.shape[1:]) for x, v in parts]
-    return [x.T @ v for x, v in zip(x_TK.split(list(sizes), 1), v_TR.chunk(len(sizes), 1), strict=True)]
+    if lora_kernels.parts_fit(sizes):
+        return list(lora_kernels.gradient_of_parts(x_TK, v_TR, sizes).split(list(sizes)))
+    return [lora_kernels.gradient_of_parts(x, v, x.shape[1:]) for x, v in parts]
 
 
 def dropped(x_TK: torch.Tensor, mask: Mask, adapter: int) -> torch.Tensor:

@@ -82,5 +82,5 @@ class _FeedForward(torch.autograd.Function):
         grad_gate_a, grad_up_a = gradient(x_TD, flow_TR, 2, outer.mask, outer.scale).chunk(2)
         (grad_b,) = gradient_of_parts(grad_TD, inner_low_TR, grad_TD.shape[1:])
         found = (grad_gate_a, grad_gate_b, grad_up_a, grad_up_b, grad_a, grad_b)
-        grads_ = (grad.to(dtype) for grad, dtype in zip(found, ctx.dtypes, strict=True))
-        return grad_x_TD, grads[0] if ctx.needs_input_grad[1] else None, None, None, None, *grads_
+        of_adapters = (grad.to(dtype) for grad, dtype in zip(found, ctx.dtypes, strict=True))
+        return grad_x_TD, grads[0] if ctx.needs_input_grad[1] else None, None, None, None, *of_adapters
