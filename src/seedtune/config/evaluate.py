@@ -9,6 +9,7 @@ from seedtune.config.section import Section, UserPath
 from seedtune.config.teacher import OpenAITeacherConfig, SamplingConfig
 
 ItemType = Literal["multiple_choice", "true_false", "cloze", "open", "exact", "code", "constraints"]
+Positive = Annotated[int, Field(ge=1)]
 _OWN_NAMES = ("base", "tuned", "judge")
 
 
@@ -92,8 +93,8 @@ class EvaluateConfig(Section):
     """Compare the options' log-likelihoods, or let the model write its answer (the only way without options)."""
     shots: int = Field(default=0, ge=0, le=32)
     """Items of ``dev``, with their answers, put before each question."""
-    limit: int | None = Field(default=None, ge=1)
-    """Take only this many items of each suite, evenly over the file."""
+    limit: Positive | dict[str, Positive] | None = None
+    """Take only this many items of each suite, evenly over the file; or of those that are named: ``{code: 8}``."""
     samples: int = Field(default=1, ge=1, le=1000)
     """Programs that a model writes for each item of a code suite: pass@1, and pass@k for k = ``samples``."""
     temperature: float = Field(default=0.8, gt=0, le=2)
@@ -112,6 +113,10 @@ class EvaluateConfig(Section):
     limits: SpendingConfig = SpendingConfig()
     fail_on_contamination: bool = False
     """Stop, naming them, where training rows hold items; else clean and contaminated items are reported apart."""
+
+    def limit_of(self, suite: str) -> int | None:
+        """How many items of a suite are asked; None is all of them."""
+        return self.limit.get(suite) if isinstance(self.limit, dict) else self.limit
 
     @property
     def item_files(self) -> tuple[ItemsConfig, ...]:

@@ -100,8 +100,9 @@ class TrainConfig(Section):
     patience: int | None = Field(default=None, ge=1)
     """Stop after so many measurements without a lower held-out loss; None never does."""
     loss_jump: float | None = Field(default=5, gt=1)
-    """Stop at a step whose loss is this many times the usual one (the median of 50 steps), by 1 or more above it, and
-    half as high again as the highest of them; None never does. A loss that is no number always stops the run."""
+    """Stop at a step whose loss is this many times the usual one (the median of 50 steps), by 1 or more above it,
+    half as high again as the highest of them, and above every held-out loss of the untrained model; None never does. A
+    loss that is no number always stops the run."""
     checkpoints: int = Field(default=8, ge=1)
     """How often the run can be resumed from, evenly over the run; the last two are kept."""
     gradient_checkpointing: bool | None = None

@@ -82,6 +82,14 @@ class Runner:
         self._runs: dict[str, Future[ExecutionResult]] = {}
         self._lock = threading.Lock()
 
+    def prepare(self) -> None:
+        """See that programs can be run here.
+
+        Raises:
+            SandboxError: they cannot.
+        """
+        self.run("print()", Data(), Limits())
+
     def run(self, source: str, data: Data, limits: Limits, again: bool = False) -> ExecutionResult:
         """What came of a run; of one that was done before, the same result.
 

@@ -6,7 +6,8 @@ from typing import Any
 
 def caveats(report: Mapping[str, Any]) -> list[str]:
     """A sentence each."""
-    return [*_of_contamination(report["contamination"]), *_of_looks(report), *_of_models(report)]
+    left_out = [f"{name} was left out: {why}." for name, why in report["left_out"].items()]
+    return [*left_out, *_of_contamination(report["contamination"]), *_of_looks(report), *_of_models(report)]
 
 
 def _of_contamination(found: Mapping[str, Any]) -> list[str]:

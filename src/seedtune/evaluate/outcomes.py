@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from seedtune.domains.description import SuiteType
@@ -68,16 +69,14 @@ Judged = Mapping[tuple[str, str], Sequence[Outcome]]
 """By model and job, in the order of the job's items; a model that was not asked by a method has no entry for it."""
 
 
-def judge(
-    jobs: Sequence[Job], models: Sequence[str], answers: Answers, runners: Callable[[Job], CodeRunner] | None = None
-) -> Judged:
+def judge(jobs: Sequence[Job], models: Sequence[str], answers: Answers, runners: Mapping[Path, CodeRunner]) -> Judged:
     """Judge all answers.
 
     Args:
         jobs: What was asked.
         models: Names of the models.
         answers: A model without all answers of a job counts as not asked.
-        runners: Who runs the programs of a job; needed where there are code suites.
+        runners: Of the programs of code suites, by the folder of the job's domain.
     """
     judged: dict[tuple[str, str], Sequence[Outcome]] = {}
     for job in jobs:
@@ -86,8 +85,7 @@ def judge(
             if not all(place in answers for place in places):
                 continue
             if job.type == "code":
-                runner = runners(job) if runners else None
-                judged[model, job.name] = _programs(job, [answers[place] for place in places], runner)
+                judged[model, job.name] = _programs(job, [answers[place] for place in places], runners[job.folder])
             else:
                 judged[model, job.name] = [
                     _outcome(job, item, answers[place]) for item, place in zip(job.items, places, strict=True)
@@ -108,11 +106,9 @@ def _outcome(job: Job, item: Item, answer: Answer) -> Outcome:
     return Outcome({"lenient": SCORERS[job.type](answer.text, item)}, answer)
 
 
-def _programs(job: Job, answers: Sequence[Answer], runner: CodeRunner | None) -> list[Outcome]:
+def _programs(job: Job, answers: Sequence[Answer], runner: CodeRunner) -> list[Outcome]:
     """Outcomes of a code suite; the answers are those to the first item, then those to the second, ..."""
     items = [item for item in job.items for _ in range(job.samples) if isinstance(item, CodeItem)]
-    if runner is None:
-        raise ValueError(f"{job.name}: programs need someone to run them")
     scores = judge_many([(answer.text, item) for answer, item in zip(answers, items, strict=True)], runner)
     check = ProgramCheck(job.folder)
     outcomes: list[Outcome] = []

@@ -145,6 +145,14 @@ class CodeRunner:
         """Runs at one time."""
         return self._runner.workers
 
+    def prepare(self) -> None:
+        """See that programs can be run here.
+
+        Raises:
+            SandboxError: they cannot.
+        """
+        self._runner.prepare()
+
     def reference(self, item: CodeItem, number: int) -> ExecutionResult:
         """The reference's run on a case."""
         return self._runner.run(item.reference, self._data(item.cases[number]), _REFERENCE)

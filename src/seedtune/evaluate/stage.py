@@ -6,15 +6,15 @@ was answered before, in whatever evaluation of this run, is not asked again. All
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedtune import console, models, runs
 from seedtune.config import Config, EndpointRivalConfig, ModelConfig
-from seedtune.domains import Domain, Suite, load_domain
-from seedtune.errors import EvaluationError
+from seedtune.domains import Domain, load_domain
+from seedtune.errors import EvaluationError, SandboxError
 from seedtune.evaluate.answers import RECORDS, answer_key, append, earlier_answers, own_answers
 from seedtune.evaluate.asking import Ask
 from seedtune.evaluate.caveats import caveats
@@ -29,6 +29,7 @@ from seedtune.evaluate.results import compare_all, forgetting, item_lines
 from seedtune.evaluate.subjects import Endpoint, Local, Subject, subjects_of
 from seedtune.evaluate.suites import (
     SHOWCASE,
+    Chosen,
     Job,
     Method,
     Question,
@@ -60,10 +61,11 @@ class _Plan:
     domain: Domain
     subjects: list[Subject]
     jobs: list[Job]
-    suites: list[Suite]
-    """With the items that are asked."""
-    domains: Mapping[Path, Domain]
-    """Whose code runs programs, by folder."""
+    chosen: list[Chosen]
+    runners: Mapping[Path, CodeRunner]
+    """Of the programs that are asked for, by the folder of the domain."""
+    left_out: Mapping[str, str]
+    """Suites that cannot be asked here, and why."""
 
 
 def run_evaluate(run: runs.Run, domain: Domain) -> None:
@@ -73,6 +75,7 @@ def run_evaluate(run: runs.Run, domain: Domain) -> None:
         EvaluationError: there is no tuned model and no rival, an adapter does not fit, is not the one that was trained
             or changes nothing; there are no items, or they are unsound; or training rows hold items and
             ``evaluate.fail_on_contamination`` is set.
+        SandboxError: programs are asked for by name, and none can be run here.
         TeacherError: the endpoint of a rival has never answered.
         LimitReached: ``evaluate.limits``; all answers are kept.
     """
@@ -88,7 +91,7 @@ def run_evaluate(run: runs.Run, domain: Domain) -> None:
         answers, about = _answer_all(plan, folder)
         judgement = _judge_pairs(plan, answers, folder)
         names = [subject.name for subject in plan.subjects]
-        judged = judge(plan.jobs, names, answers, _runners(plan))
+        judged = judge(plan.jobs, names, answers, plan.runners)
         contaminated = {job.suite: overlap.items(job.suite) for job in plan.jobs}
         report: dict[str, Any] = {
             "domain": domain.name,
@@ -102,6 +105,7 @@ def run_evaluate(run: runs.Run, domain: Domain) -> None:
             "forgetting": forgetting(plan.jobs, judged, config.evaluate.margin),
             "judge": judgement,
             "contamination": summary(overlap),
+            "left_out": plan.left_out,
         }
         if config.evaluate.split == "test":
             tuned = about["models"].get("tuned", about["models"]["base"])["digest"]
@@ -134,9 +138,15 @@ def _plan(run: runs.Run, domain: Domain) -> _Plan:
     own = own_suites(config.evaluate.item_files, domain)
     subjects = subjects_of(run)
     chosen = choose_suites(domain, config.evaluate, own, general)
+    runners, why_not = _runners(chosen)
+    left_out = {each.suite.name: why_not for each in chosen if each.suite.type == "code" and why_not}
+    if left_out and config.evaluate.suites is not None:
+        raise SandboxError(f"{why_not}. Or leave {', '.join(left_out)} out of evaluate.suites")
+    for name in left_out:
+        logger.warning("the suite %s is left out: %s", name, why_not)
+    chosen = [each for each in chosen if each.suite.name not in left_out]
     jobs = plan_jobs(chosen, config.evaluate, config.seed)
-    domains = {each.domain.folder: each.domain for each in chosen}
-    return _Plan(config, domain, subjects, jobs, [each.asked for each in chosen], domains)
+    return _Plan(config, domain, subjects, jobs, chosen, runners, left_out)
 
 
 def _fingerprint(run: runs.Run, plan: _Plan) -> str:
@@ -149,7 +159,7 @@ def _fingerprint(run: runs.Run, plan: _Plan) -> str:
         [settings, rivals, *_judging(run.config)],
         run.config.model.model_dump(mode="json"),
         [run.config.seed, plan.domain.file.system_prompt, plan.domain.file.showcase],
-        [domain.file.system_prompt for domain in plan.domains.values()],
+        list({each.domain.folder: each.domain.file.system_prompt for each in plan.chosen}.values()),
         run.output_digests("train"),
         [(job.name, [item.model_dump(mode="json") for item in job.items]) for job in plan.jobs],
     )
@@ -169,7 +179,7 @@ def _overlap(run: runs.Run, plan: _Plan) -> Overlap:
     Raises:
         EvaluationError: something, and ``evaluate.fail_on_contamination`` is set.
     """
-    overlap = find_overlap(plan.suites, *training_tasks(run, plan.domain))
+    overlap = find_overlap([each.asked for each in plan.chosen], *training_tasks(run, plan.domain))
     if not overlap.found:
         return overlap
     named = [f"{found.suite} {found.item or 'canary'} ({found.how}: {found.detail})" for found in overlap.found]
@@ -183,16 +193,16 @@ def _overlap(run: runs.Run, plan: _Plan) -> Overlap:
     return overlap
 
 
-def _runners(plan: _Plan) -> Callable[[Job], CodeRunner]:
-    """Gives the runner of a job's programs, made once for each domain."""
-    made: dict[Path, CodeRunner] = {}
-
-    def runner_of(job: Job) -> CodeRunner:
-        if job.folder not in made:
-            made[job.folder] = CodeRunner(plan.domains[job.folder])
-        return made[job.folder]
-
-    return runner_of
+def _runners(chosen: Sequence[Chosen]) -> tuple[dict[Path, CodeRunner], str]:
+    """What runs the programs of the suites that ask for some, and why nothing can: empty where it can."""
+    domains = {each.domain.folder: each.domain for each in chosen if each.suite.type == "code"}
+    runners = {folder: CodeRunner(domain) for folder, domain in domains.items()}
+    try:
+        for runner in runners.values():
+            runner.prepare()
+    except SandboxError as problem:
+        return {}, str(problem)
+    return runners, ""
 
 
 def _answer_all(plan: _Plan, folder: Path) -> tuple[Answers, dict[str, Any]]:

@@ -12,6 +12,7 @@ from seedtune.domains.loader import Item
 from seedtune.errors import EvaluationError
 from seedtune.evaluate.prompts import open_question, option_order, spread, written_answer, written_question
 from seedtune.records import EvalItem, Message, content_id
+from seedtune.yaml_tree import hint
 
 Method = Literal["loglikelihood", "generate"]
 Part = Literal["domain", "own", "general"]
@@ -91,7 +92,7 @@ def choose_suites(
 
     Raises:
         DomainError: a suite the domain does not have.
-        EvaluationError: a suite of the user's own has the name of another.
+        EvaluationError: a suite of the user's own has the name of another, or ``limit`` names none.
     """
     selected = [] if config.suites == () else domain.select_suites(config.suites)
     if taken := [suite.name for suite in own if suite.name in domain.suites]:
@@ -101,6 +102,10 @@ def choose_suites(
     for suite in general.suites.values() if general else ():
         named = replace(suite, name=f"{general.name}:{suite.name}") if general else suite
         chosen.append(Chosen(named, named.only(config.split), "general", general or domain))
+    known = {*domain.suites, *(each.suite.name for each in chosen)}
+    for name in config.limit if isinstance(config.limit, dict) else ():
+        if name not in known:
+            raise EvaluationError(f"evaluate.limit: no suite '{name}'; {hint(name, sorted(known))}")
     return [each for each in chosen if each.asked.items]
 
 
@@ -127,7 +132,7 @@ def _methods(suite_type: SuiteType, wanted: Sequence[Method]) -> list[Method]:
 
 def _job(chosen: Chosen, method: Method, config: EvaluateConfig, seed: int) -> Job:
     suite, own = chosen.suite, chosen.part == "own"
-    items = tuple(spread(chosen.asked, None if own else config.limit))
+    items = tuple(spread(chosen.asked, None if own else config.limit_of(suite.name)))
     shown = [] if own else _examples(suite, config.shots, seed)
     samples = config.samples if suite.type == "code" else 1
     system = chosen.domain.file.system_prompt

@@ -173,7 +173,7 @@ def _assemble(job: Job, fused: bool) -> "Trainer":
             steps,
             job.held_out,
             fusion,
-            LossWatch(settings.loss_jump),
+            LossWatch(settings.loss_jump, job.history),
             model=model,
             args=arguments,
             processing_class=tokenizer,

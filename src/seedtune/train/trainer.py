@@ -185,6 +185,7 @@ class Trainer(SFTTrainer):
         if len(self._held_out) > 1:
             for family, (part, _, count) in zip(self._held_out, summed.tolist(), strict=True):
                 metrics[f"eval_loss/{family}"] = part / max(1, count)
+        self._watch.measured(metrics)
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         # Speed is counted without this.

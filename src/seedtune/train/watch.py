@@ -3,7 +3,8 @@
 import math
 import statistics
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 _REMEMBERED = 50
 _ENOUGH = 10
@@ -14,16 +15,28 @@ _BEYOND = 1.5
 class LossWatch:
     """Looks at the loss of each training step.
 
+    Data of several kinds makes steps of hard rows among many of easy ones: one seed task in prose among computed
+    answers of a few tokens decides the mean over all. So a jump has to be one beside all that was sound so far.
+
     Args:
-        jump: A loss above this many times the median of the last 50, at least 1 above it, and half as high again as
-            the highest of them, is bad; None: only one that is no number. The second condition keeps small losses,
-            which jump easily, from stopping a run; the third one data of several kinds, where a step of hard rows
-            stands among many of easy ones.
+        jump: A loss is bad that is above this many times the median of the last 50, at least 1 above it, half as high
+            again as the highest of them, and above what the untrained model had on any family of held-out rows; None:
+            only one that is no number. The second condition keeps small losses, which jump easily, from stopping a run.
+        history: Metrics of earlier sessions, in order.
     """
 
-    def __init__(self, jump: float | None) -> None:
+    def __init__(self, jump: float | None, history: Sequence[Mapping[str, Any]] = ()) -> None:
         self._jump = jump
         self._last: deque[float] = deque(maxlen=_REMEMBERED)
+        self._untrained: float | None = None
+        for numbers in history:
+            self.measured(numbers)
+
+    def measured(self, numbers: Mapping[str, Any]) -> None:
+        """Take the first held-out losses, of all rows and of each family, for those of the untrained model."""
+        losses = [value for name, value in numbers.items() if name.split("/")[0] == "eval_loss"]
+        if self._untrained is None and losses:
+            self._untrained = max(losses)
 
     def is_bad(self, loss: float) -> bool:
         """Whether the run must not go on; a good one is remembered."""
@@ -31,7 +44,7 @@ class LossWatch:
             return True
         if self._jump is not None and len(self._last) >= _ENOUGH:
             usual = statistics.median(self._last)
-            if loss > max(self._jump * usual, usual + 1, _BEYOND * max(self._last)):
+            if loss > max(self._jump * usual, usual + 1, _BEYOND * max(self._last), self._untrained or 0.0):
                 return True
         self._last.append(loss)
         return False

@@ -43,7 +43,7 @@ def answered(job: Job, **texts: Sequence[str]) -> dict[Place, Answer]:
 
 
 def judged_of(jobs: Sequence[Job], answers: dict[Place, Answer]) -> Judged:
-    return judge(jobs, list(dict.fromkeys(model for model, *_ in answers)), answers)
+    return judge(jobs, list(dict.fromkeys(model for model, *_ in answers)), answers, {})
 
 
 def order_of(job: Job, item: Item) -> tuple[int, ...]:
@@ -183,9 +183,8 @@ ONCE = {"at_this_model": 1, "models": 1, "total": 1}
     ],
 )
 def test_the_reader_is_told_what_speaks_against_the_numbers(contamination: Any, looks: Any, said: list[str]) -> None:
-    report = {"contamination": NOTHING | contamination, "models": {}, "suites": {}} | (
-        {"looks": looks} if looks else {}
-    )
+    report = {"contamination": NOTHING | contamination, "models": {}, "suites": {}, "left_out": {}}
+    report |= {"looks": looks} if looks else {}
     text = "\n".join(caveats(report))
     for words in said:
         assert words in text

@@ -11,7 +11,7 @@ from evaluation import CLOZE, OPEN, Bench, FakeStudent
 from seedtune import runs
 from seedtune.config import load_config
 from seedtune.domains import load_domain
-from seedtune.errors import DataError, EvaluationError, RunError, SeedtuneError
+from seedtune.errors import DataError, EvaluationError, RunError, SandboxError, SeedtuneError
 from seedtune.evaluate.answers import append_lines
 from seedtune.evaluate.stage import run_evaluate
 
@@ -414,3 +414,32 @@ def test_several_programs_for_each_item_give_pass_at_k(code: Bench) -> None:
     assert rates == {"1": pytest.approx(1 / 3, abs=1e-4), "3": 1}
     assert entry["pass_gain"]["value"] == pytest.approx(1 / 3, abs=1e-4)
     assert len({line["key"] for line in code.lines("records.jsonl")}) == 6
+
+
+@pytest.fixture
+def no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seedtune.sandbox.levels.best_level", lambda: (None, "bubblewrap: not here"))
+
+
+@pytest.mark.usefixtures("no_sandbox")
+def test_where_no_program_can_be_run_their_suite_is_left_out_and_the_report_says_so(code: Bench) -> None:
+    code.domain.describe(
+        suites={
+            "code": {"type": "code", "items": "evaluation/code.jsonl"},
+            "multiple_choice": {"type": "multiple_choice", "items": CHOICES},
+        }
+    )
+    report = code.evaluate()
+    assert set(report["suites"]) == {"multiple_choice/loglikelihood", "multiple_choice/generate"}
+    [said] = [said for said in report["caveats"] if "left out" in said]
+    assert said.startswith("code was left out: programs cannot be run safely here: bubblewrap: not here.")
+    assert said in (code.run / "evaluate" / "report.md").read_text()
+
+
+@pytest.mark.usefixtures("no_sandbox")
+def test_programs_that_are_asked_for_by_name_and_cannot_be_run_are_an_error_before_a_model_is_asked(
+    code: Bench,
+) -> None:
+    with pytest.raises(SandboxError, match=r"cannot be run safely here.* leave code out of evaluate\.suites"):
+        code.evaluate("evaluate.suites=[code]")
+    assert not FakeStudent.asked

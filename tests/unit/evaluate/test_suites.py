@@ -73,6 +73,17 @@ def test_the_limit_is_one_of_each_suite(bgp: Domain) -> None:
     assert {len(job.items) for job in jobs_of(bgp, limit=7).values()} == {7}
 
 
+def test_a_limit_by_suite_leaves_the_others_whole(bgp: Domain) -> None:
+    asked = {job.suite: len(job.items) for job in jobs_of(bgp, limit={"code": 3, "cloze": 7}).values()}
+    assert (asked["code"], asked["cloze"]) == (3, 7)
+    assert asked["open"] == len(bgp.suites["open"].only("test").items)
+
+
+def test_a_limit_of_an_unknown_suite_is_refused_with_the_nearest(bgp: Domain) -> None:
+    with pytest.raises(EvaluationError, match=r"evaluate\.limit: no suite 'coze'; did you mean 'cloze'"):
+        jobs_of(bgp, limit={"coze": 3})
+
+
 def test_an_unknown_suite_is_named_with_the_nearest(bgp: Domain) -> None:
     with pytest.raises(DomainError, match="no suite 'multiple-choice'; did you mean 'multiple_choice'"):
         jobs_of(bgp, suites=("multiple-choice",))

@@ -37,6 +37,17 @@ def test_a_step_of_hard_rows_among_easy_ones_is_no_jump() -> None:
     assert watch.is_bad(2.8)
 
 
+def test_what_the_untrained_model_had_on_one_kind_of_rows_is_no_jump() -> None:
+    """Seed tasks among a hundred times as many computed ones: none among 50 steps of 0.3, then one of 2.75."""
+    untrained = {"step": 0, "eval_loss": 2.2, "eval_loss/knowledge": 3.3, "eval_accuracy": 9.0}
+    for watch in (LossWatch(5.0), LossWatch(5.0, [untrained, {"eval_loss": 99.0}])):
+        watch.measured(untrained)
+        assert not any(watch.is_bad(0.3) for _ in range(50))
+        assert not watch.is_bad(2.75)
+        watch.measured({"eval_loss": 9.9})
+        assert watch.is_bad(5.0)
+
+
 def test_nothing_is_a_jump_before_there_is_a_usual_loss_or_without_a_limit() -> None:
     assert not watched(5.0, 1.0, steps=3).is_bad(100.0)
     assert not watched(None, 1.0).is_bad(100.0)

@@ -92,7 +92,7 @@ class ProgramTrials:
         if not self._packs:
             return
         try:
-            self._runner.run("print()", Data(), self._limits)
+            self._runner.prepare()
         except SandboxError as problem:
             raise SandboxError(
                 f"{problem}. Or keep programs that were not run: --set generate.programs.verify=false"
