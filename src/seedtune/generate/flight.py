@@ -22,6 +22,10 @@ from seedtune.records import Reply, Request, Usage
 from seedtune.teachers import ChatTeacher, Forbidden, NotStructured
 
 _REFUSALS_IN_A_ROW = 5
+_READY = 2
+"""Of each request that may be in flight, so many replies may wait to be judged before no more is sent."""
+_WAITING = 20_000
+"""So many replies may wait for one before them, which is slow to come."""
 _TICK_S = 1.0
 
 
@@ -60,15 +64,15 @@ class Flight:
         """
         state = self._state
         # How many more are needed is known once all that came before is judged.
-        while not self.interrupted and (self._judge_next() or state.is_trying):
+        while not self.interrupted and (await self._judge_next() or state.is_trying):
             if state.is_trying:
                 await self._wait()
         self._take_up()
         while True:
             # One at a time: a pile of replies must not keep requests from leaving. What was decoded together came
             # together, and how many more are needed is known once all of it is judged.
-            judged = self._judge_next()
-            while judged and state.block > 1 and self._judge_next():
+            judged = await self._judge_next()
+            while judged and state.block > 1 and await self._judge_next():
                 pass
             if self._failure is None and state.refused >= _REFUSALS_IN_A_ROW:
                 said = state.funnel.errors.most_common(1)
@@ -78,12 +82,10 @@ class Flight:
             if self._is_ending:
                 self._drop_unsent()
             advance(state.accepted, self._progress.note(len(self._sent)))
-            if judged:
-                await asyncio.sleep(0)
-            elif self._tasks or (state.is_trying and not (state.funnel.is_full or self._gave_up)):
+            if not judged:
+                if not self._tasks and not (state.is_trying and not (state.funnel.is_full or self._gave_up)):
+                    break
                 await self._wait()
-            else:
-                break
             self._land()
         self._progress.write(len(self._sent), final=True)
         if state.funnel.is_full:
@@ -149,14 +151,18 @@ class Flight:
     def _is_ending(self) -> bool:
         return self.interrupted or self._failure is not None or self._state.funnel.is_full
 
-    def _judge_next(self) -> bool:
-        """Judge the reply whose turn it is, if it has come."""
-        index = self._state.committed
-        verdicts = self._state.judge_next()
-        if verdicts is None:
+    async def _judge_next(self) -> bool:
+        """Judge the reply whose turn it is, if it has come; replies go on being read meanwhile.
+
+        Who gave up does not wait for judgement: what has come is in the journal, and judged when the run goes on.
+        """
+        turn = None if self._gave_up else self._state.turn()
+        if turn is None:
             return False
-        lines = [verdict.model_dump(mode="json", exclude_defaults=True) for verdict in verdicts]
-        self._journal.append("committed", [{"index": index, "verdicts": lines}])
+        outcome = await asyncio.to_thread(self._state.decide, turn)
+        self._state.commit(turn, outcome)
+        lines = [verdict.model_dump(mode="json", exclude_defaults=True) for verdict in outcome.verdicts]
+        self._journal.append("committed", [{"index": turn.reply.index, "verdicts": lines}])
         return True
 
     def _take_up(self) -> None:
@@ -170,7 +176,7 @@ class Flight:
 
     def _launch(self) -> str:
         """Hand out requests while a teacher has a use for them. Returns the limit that forbids the next, if any."""
-        while not self._is_ending:
+        while not (self._is_ending or self._is_behind):
             batch = self._next_batch()
             if batch is None:
                 return ""
@@ -183,6 +189,17 @@ class Flight:
             if blocked or not requests:
                 return blocked
         return ""
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether what has come is to be judged first.
+
+        A pile would grow as long as the run, be paid for before it is known what it is worth, and keep who breaks off
+        waiting.
+        """
+        state, in_flight = self._state, sum(teacher.concurrency for teacher in self._teachers.values())
+        is_held_up = len(state.replies) >= _WAITING and state.committed in self._flying
+        return state.ready > _READY * in_flight or is_held_up
 
     def _gather(self) -> tuple[list[Request], str]:
         """The requests of one call, as many as the goal asks for, and the limit that forbids more, if any."""

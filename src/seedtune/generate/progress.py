@@ -93,8 +93,12 @@ class Progress:
 
     @property
     def _projected_cost(self) -> float | None:
-        cost, accepted = self._state.cost, self._state.accepted
-        return None if cost is None or not accepted else cost / accepted * self._state.funnel.goal
+        """The cost of what was judged, for as many as are wanted; never less than what is spent."""
+        state = self._state
+        if state.cost is None or not state.accepted:
+            return None
+        judged = state.cost * state.committed / (state.committed + len(state.replies))
+        return max(state.cost, judged / state.accepted * state.funnel.goal)
 
     @property
     def _seconds_left(self) -> float | None:

@@ -23,7 +23,7 @@ from seedtune.generate.deciding import Decider, Outcome
 from seedtune.generate.filters.execution import Trial
 from seedtune.generate.funnel import PENDING, Funnel
 from seedtune.generate.journal import MEND, numbered_events
-from seedtune.generate.sequence import Sequence
+from seedtune.generate.sequence import FollowUp, Sequence
 from seedtune.generate.settings import require_same
 from seedtune.records import Reply, Request, Usage, Verdict, validation_message
 from seedtune.teachers import block_of, worst_case
@@ -35,6 +35,16 @@ _AHEAD = 32
 """Programs of so many replies are tried before it is their turn."""
 _USUAL_SHARE = 0.5
 """Of what is asked for, accepted; until the run knows better."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A reply whose turn it is to be judged."""
+
+    request: Request
+    follow_up: FollowUp | None
+    """What the request was for; None: it began new work."""
+    reply: Reply
 
 
 class State:
@@ -66,6 +76,8 @@ class State:
         """What the teacher kept for requests without a reply."""
         self.committed = 0
         """Every request below this index has been judged."""
+        self._came = 0
+        """Every request below this index has a reply, or has been judged."""
         self.refused = 0
         """Refusals in a row in this session."""
         asked = 1 if self._sequence.dependent else generate.tasks_per_request
@@ -206,26 +218,37 @@ class State:
         if reply.index >= self.committed:
             self.replies.setdefault(reply.index, reply)
 
-    def judge_next(self) -> tuple[Verdict, ...] | None:
-        """Verdicts on the next reply in order; None while it is not there, or its programs are being tried.
+    @property
+    def ready(self) -> int:
+        """Replies that only wait to be judged, as all before them are there."""
+        self._came = max(self._came, self.committed)
+        while self._came in self.replies:
+            self._came += 1
+        return self._came - self.committed
+
+    def turn(self) -> Turn | None:
+        """The next reply in order; None while it is not there, or its programs are being tried."""
+        self._try_programs()
+        return None if self.committed not in self.replies or self.is_trying else self._turn()
+
+    def _turn(self) -> Turn:
+        reply = self.replies[self.committed]
+        return Turn(self._request_of(reply), self._sequence.work(reply.index).follow_up, reply)
+
+    def decide(self, turn: Turn) -> Outcome:
+        """Verdicts on a reply; what it brings is in the pool when this returns, and is yet to be committed.
+
+        May be called from another thread, as long as nothing else is judged meanwhile.
 
         Raises:
             SandboxError: programs cannot be run here any more.
         """
-        self._try_programs()
-        reply = self.replies.get(self.committed)
-        if reply is None or self.is_trying:
-            return None
-        request, follow_up = self._request_of(reply), self._sequence.work(reply.index).follow_up
-        outcome = self._decider.decide(request, follow_up, reply)
-        self._commit(request, reply, outcome)
-        return outcome.verdicts
+        return self._decider.decide(turn.request, turn.follow_up, turn.reply)
 
     def restore(self, verdicts: tuple[Verdict, ...]) -> None:
         """Take the verdicts on the next reply from the journal instead of judging again."""
-        reply = self.replies[self.committed]
-        request, follow_up = self._request_of(reply), self._sequence.work(reply.index).follow_up
-        self._commit(request, reply, self._decider.restore(request, follow_up, reply, verdicts))
+        turn = self._turn()
+        self.commit(turn, self._decider.restore(turn.request, turn.follow_up, turn.reply, verdicts))
 
     def _try_programs(self) -> None:
         """Begin with the programs of what has come, as far ahead as it is known what the requests were for."""
@@ -247,11 +270,11 @@ class State:
             raise DataError(f"the journal holds a reply to request {reply.index}, which cannot have been sent")
         return request
 
-    def _commit(self, request: Request, reply: Reply, outcome: Outcome) -> None:
-        before = self.accepted
-        self.funnel.count(request.step, reply, outcome.reading, outcome.verdicts)
+    def commit(self, turn: Turn, outcome: Outcome) -> None:
+        """Count what was decided of the reply whose turn it is."""
+        before, reply, follow_up = self.accepted, turn.reply, turn.follow_up
+        self.funnel.count(turn.request.step, reply, outcome.reading, outcome.verdicts)
         entered = sum(verdict.kept or verdict.reason == PENDING for verdict in outcome.verdicts)
-        follow_up = self._sequence.work(reply.index).follow_up
         gained = self.accepted - before
         if follow_up is None:
             self._stalls[0].add(entered)
@@ -261,7 +284,7 @@ class State:
             self._rate.add(1, gained)
         elif follow_up is not None and follow_up.decides:
             self._rate.add(len(follow_up.pending), gained)
-        if request.step == "instructions":
+        if turn.request.step == "instructions":
             pending = [verdict.candidate.instruction for verdict in outcome.verdicts if verdict.reason == PENDING]
             self._written += pending
             self._written_at += [reply.index] * len(pending)
