@@ -1,9 +1,10 @@
-"""What a big run needs: take up a journal with 100,000 accepted instructions and write the dataset.
+"""What a big run needs: the memory of the loop at work, and of taking up a journal with 100,000 accepted instructions.
 
-The journal is made here, as the loop would have written it: one request in three candidates' place, five tasks a reply,
-three of them kept. Measured in a process of its own: the peak of its memory, beside that of the same process before it
-read anything, and the seconds to replay the journal and to write the views. Usage: python benchmarks/bench_scale.py
-[ACCEPTED]. Prints one JSON line; the ratio is the memory to the 2 GB that 100,000 may take.
+At work, the loop has a teacher in its own process that answers at once, so that judging is what it waits for. The
+journal that is taken up is made here, as the loop would have written it: five tasks a reply, three of them kept. Each
+is measured in a process of its own: the peak of its memory, beside that of the same process before it began, and the
+seconds to replay the journal and to write the views. Prints one JSON line; the ratio is the larger memory to the 2 GB
+that 100,000 may take. Usage: python benchmarks/bench_scale.py [ACCEPTED] [ACCEPTED AT WORK]
 """
 
 import json
@@ -15,8 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench_generate import ManyAtOnce
+
+from seedtune import runs
 from seedtune.config import Config
 from seedtune.domains import load_domain
+from seedtune.generate import stage
 from seedtune.generate.journal import Journal
 from seedtune.generate.settings import settings_of
 from seedtune.generate.state import State
@@ -87,19 +92,44 @@ def take_up(folder: Path, accepted: int) -> dict[str, float]:
     }
 
 
-def main(accepted: int) -> None:
+def at_work(folder: Path, accepted: int) -> dict[str, float]:
+    stage.make_teacher = ManyAtOnce
+    teacher = {"type": "openai", "model": "fake", "base_url": "http://127.0.0.1:1/v1", "structured_output": "off"}
+    generate = {
+        "num_instructions": accepted,
+        "tasks_per_request": ManyAtOnce.tasks,
+        "teacher": teacher,
+        "limits": {"stall_requests": None},
+    }
+    config = Config.model_validate({"runs_dir": folder, "generate": generate})
+    domain = load_domain(config.domain)
+    before, start = peak_mb(), time.perf_counter()
+    with runs.open_run(config) as run:
+        stage.run_generate(run, domain)
+    return {"before_mb": round(before), "peak_mb": round(peak_mb()), "s": round(time.perf_counter() - start, 1)}
+
+
+def measured(part: str, folder: Path, accepted: int) -> dict[str, float]:
+    """In a process of its own."""
+    child = [sys.executable, __file__, part, str(folder), str(accepted)]
+    return json.loads(subprocess.run(child, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def main(accepted: int, working: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_journal(folder / "journal.jsonl", accepted)
-        child = [sys.executable, __file__, "--take-up", name, str(accepted)]
-        found = json.loads(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
+        found = measured("--take-up", folder, accepted)
+        live = {"accepted": working, **measured("--at-work", folder / "runs", working)}
         journal_mb = round((folder / "journal.jsonl").stat().st_size / 1e6)
-    ratio = round(found["peak_mb"] / ALLOWED_MB, 3)
-    print(json.dumps({"accepted": accepted, "journal_mb": journal_mb, **found, "ratio": ratio}))
+    ratio = round(max(found["peak_mb"], live["peak_mb"]) / ALLOWED_MB, 3)
+    print(json.dumps({"accepted": accepted, "journal_mb": journal_mb, **found, "at_work": live, "ratio": ratio}))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--take-up"]:
-        print(json.dumps(take_up(Path(sys.argv[2]), int(sys.argv[3]))))
+    if sys.argv[1:2] in (["--take-up"], ["--at-work"]):
+        part = take_up if sys.argv[1] == "--take-up" else at_work
+        print(json.dumps(part(Path(sys.argv[2]), int(sys.argv[3]))))
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+        accepted, working, *_ = [*map(int, sys.argv[1:]), 100_000, 100_000]
+        main(accepted, working)
