@@ -14,6 +14,8 @@ class FakeModel:
         says: What it answers, or how it finds an answer to the last message.
         scores: Whether ``/completions`` knows ``echo``.
         dies_after: From so many requests on, it answers with an error 500.
+        completes: What ``/completions`` answers in the place of the usual, by how many of its prompts came before: a
+            status and a body; None is the usual.
         uses: Tokens that it says each answer took.
         asked: Bodies of the requests that it answered, by path.
     """
@@ -22,6 +24,7 @@ class FakeModel:
         self.says, self.scores = says, scores
         self.dies_after: int | None = None
         self.uses = 12
+        self.completes: Callable[[int], tuple[int, Any] | None] = lambda _: None
         self.asked: dict[str, list[dict[str, Any]]] = {"/v1/chat/completions": [], "/v1/completions": []}
         self._lock = threading.Lock()
         model = self
@@ -60,13 +63,16 @@ class FakeModel:
     def _reply(self, body: dict[str, Any]) -> str:
         return self.says if isinstance(self.says, str) else self.says(body["messages"][-1]["content"])
 
-    def _answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def _answer(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         with self._lock:
             if self.dies_after is not None and sum(map(len, self.asked.values())) >= self.dies_after:
                 return 500, {"error": {"message": "out of order"}}
             if path == "/v1/completions" and not self.scores:
                 return 400, {"error": {"message": "echo is not supported"}}
             self.asked[path].append(body)
+            odd = self.completes(len(self.asked[path]) - 1) if path == "/v1/completions" else None
+        if odd is not None:
+            return odd
         if path == "/v1/completions":
             choices = [
                 {"index": index, "text": "", "finish_reason": "length", "logprobs": self._logprobs(tokens)}

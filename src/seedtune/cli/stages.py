@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from seedtune.cli.app import ConfigPath, Overrides, app, do, load
+from seedtune.errors import ConfigError
 
 
 @app.command
@@ -113,6 +114,8 @@ def evaluate(
         from seedtune.evaluate.compare import compare_runs, show_comparison
 
         return show_comparison(compare_runs(*compare), as_json)
+    if as_json:
+        raise ConfigError("--json goes with --compare; an evaluation writes evaluate/report.json")
     gate = ["evaluate.fail_on_contamination=true"] if fail_on_contamination else []
     do(load(config, [*gate, *(set_ or [])]), "evaluate")
     return 0

@@ -17,7 +17,7 @@ from seedtune.domains.description import (
     read_description,
     read_text,
 )
-from seedtune.errors import DomainError
+from seedtune.errors import ConfigError, DomainError, SeedtuneError
 from seedtune.records import (
     ClozeItem,
     CodeItem,
@@ -106,22 +106,23 @@ class Domain:
         """The named packs in the order given; all of them for None.
 
         Raises:
-            DomainError: a name the domain does not have, or a domain that is only evaluated on.
+            ConfigError: a name the domain does not have.
+            DomainError: a domain that is only evaluated on.
         """
         if not self.packs:
             raise DomainError(
                 f"{self.folder / 'domain.yaml'}: the domain {self.name} has no packs, so there is nothing to generate "
                 "from or to train on; choose a domain with packs, or add 'packs:'"
             )
-        return [_lookup(self.packs, name, "pack", self.folder) for name in names or self.packs]
+        return [_lookup(self.packs, name, "pack", self.folder, error=ConfigError) for name in names or self.packs]
 
     def select_suites(self, names: tuple[str, ...] | None) -> list[Suite]:
         """The named suites in the order given; all of them for None.
 
         Raises:
-            DomainError: a name the domain does not have.
+            ConfigError: a name the domain does not have.
         """
-        return [_lookup(self.suites, name, "suite", self.folder) for name in names or self.suites]
+        return [_lookup(self.suites, name, "suite", self.folder, error=ConfigError) for name in names or self.suites]
 
     def content_id(self, packs: list[Pack]) -> str:
         """Identity of all that shapes the generated data: the prompts, the seeds and the filter rules."""
@@ -249,7 +250,9 @@ def _read_lines(path: Path, lines: Iterable[tuple[int, dict[str, object]]], kind
     return records
 
 
-def _lookup(known: dict[str, T], name: str, what: str, folder: Path, key: str = "") -> T:
+def _lookup(
+    known: dict[str, T], name: str, what: str, folder: Path, key: str = "", error: type[SeedtuneError] = DomainError
+) -> T:
     if name not in known:
-        raise DomainError(f"{folder / 'domain.yaml'}: {key}no {what} '{name}'; {hint(name, known)}")
+        raise error(f"{folder / 'domain.yaml'}: {key}no {what} '{name}'; {hint(name, known)}")
     return known[name]

@@ -19,8 +19,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import openai
+from openai.types import CompletionChoice
 
-from seedtune.config import EndpointRivalConfig, LimitsConfig
+from seedtune.config import LimitsConfig
 from seedtune.config.evaluate import SpendingConfig
 from seedtune.errors import LimitReached, TeacherError
 from seedtune.evaluate.asking import Ask, Keep
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from seedtune.evaluate.inference import Chat
 
 logger = logging.getLogger(__name__)
+
+_SILENT_S = 30
+"""After so long without an answer it is said that there is none."""
 
 
 def conversation(turns: Sequence[Message]) -> str:
@@ -170,19 +174,28 @@ class Asking:
             await teacher.close()
 
     async def _ask_for_scores(self, asks: Mapping[int, Ask], chat: "Chat") -> None:
-        scorer = Scorer(self._rival.config, chat)
+        scorer = Scorer(self._rival, chat)
 
-        async def answer(number: int, ask: Ask) -> Answer:
+        async def scored(number: int, ask: Ask) -> Answer:
             worst = scorer.usage(ask)
             self._books.reserve(number, worst, self._rival.name)
             scores = await scorer.scores(ask)
             self._books.ledger.settle(number, worst, self._rival.name)
             return ask.answer(scores=scores, usage=worst)
 
-        try:
-            first, *rest = asks
+        async def answer(number: int, ask: Ask) -> Answer:
             try:
-                await self._gather({first: asks[first]}, answer, lambda: 1)
+                return await scored(number, ask)
+            except NotScored as problem:
+                # It scores others: this one may be too long for it.
+                self._books.ledger.release(number)
+                return ask.answer(error=str(problem))
+
+        try:
+            # A short one tells whether it scores at all.
+            first, *rest = sorted(asks, key=lambda number: len(asks[number].prompt))
+            try:
+                await self._gather({first: asks[first]}, scored, lambda: 1)
             except NotScored as problem:
                 logger.warning("evaluate: %s is asked in writing only: %s", self._rival.name, problem)
                 return
@@ -201,7 +214,9 @@ class Asking:
                 while left and len(running) < room() and not is_held:
                     number = left.popleft()
                     running[asyncio.ensure_future(answer(number, asks[number]))] = number
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(running, timeout=_SILENT_S, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    logger.info("evaluate: %s has not answered for %d s", self._rival.name, _SILENT_S)
                 for future in done:
                     number, problem = running.pop(future), future.exception()
                     if isinstance(problem, Forbidden | TeacherError):
@@ -248,10 +263,11 @@ class NotScored(Exception):  # noqa: N818 (nothing is wrong: the suite is asked 
 class Scorer:
     """Log-likelihoods by ``/completions``."""
 
-    def __init__(self, config: EndpointRivalConfig, chat: "Chat") -> None:
+    def __init__(self, rival: Endpoint, chat: "Chat") -> None:
         """Sends nothing yet."""
+        config = rival.config
         self._model, self._tokenizer = config.model, chat.tokenizer
-        addresses = config.addresses or (os.environ.get("OPENAI_BASE_URL"),)
+        addresses = rival.addresses or (None,)
         self.concurrency = config.concurrency * len(addresses)
         self._clients = [
             openai.AsyncOpenAI(
@@ -291,9 +307,12 @@ class Scorer:
             raise NotScored(f"/completions refuses echo with logprobs: {problem.message[:200]}") from problem
         except openai.OpenAIError as problem:
             raise TeacherError(f"the teacher did not score a question: {problem}; run again to go on") from problem
+        # No SDK checks its types: what stands between may have answered with a page of its own.
+        choices: list[CompletionChoice] = getattr(completion, "choices", [])
+        if len(choices) != len(options):
+            raise NotScored(f"/completions gives no {len(options)} choices for as many prompts")
         found: list[float] = []
-        for choice, option in zip(sorted(completion.choices, key=lambda choice: choice.index), options, strict=True):
-            # No SDK checks its types.
+        for choice, option in zip(sorted(choices, key=lambda choice: choice.index), options, strict=True):
             numbers: list[Any] = (choice.logprobs.token_logprobs if choice.logprobs else None) or []
             scored = numbers[len(prompt) : len(prompt) + len(option)]
             if len(scored) < len(option) or not all(isinstance(number, float | int) for number in scored):

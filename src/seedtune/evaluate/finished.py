@@ -40,7 +40,7 @@ class Finished:
         for name, entry in entries.items():
             if entry["suite"] == suite and entry["primary"]:
                 return name, entry
-        known = [*entries, *(entry["suite"] for entry in entries.values())]
+        known = dict.fromkeys([*entries, *(entry["suite"] for entry in entries.values())])
         raise ConfigError(f"{self.path}: no suite '{suite}' was asked; {hint(suite, known)}")
 
 

@@ -62,13 +62,16 @@ def check_gate(
         confident: Hold the lower bound of the interval to it, not what was measured.
 
     Raises:
-        ConfigError: no condition, one that cannot be read, or a suite that was not asked.
+        ConfigError: no condition, one that cannot be read, a suite that was not asked, or a folder that is not there.
         EvaluationError: a run is not evaluated, or the two cannot be compared.
     """
     if not least and no_worse_than is None:
         raise ConfigError("a gate needs a condition: --min SUITE=0.6, or --no-worse-than base (or RUN)")
     if not 0 < margin < 1:
         raise ConfigError(f"--margin {margin:g}: expected a share of the items, such as 0.05 for five points")
+    for folder in (path, *((Path(no_worse_than),) if no_worse_than not in (None, OWN_BASE) else ())):
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: there is no such run folder")
     finished = read_finished(path)
     wanted = dict(_read(condition) for condition in least)
     conditions = [_accuracy(finished, suite, bound, confident) for suite, bound in wanted.items()]

@@ -36,7 +36,10 @@ def _judge(said: Tree | None) -> list[str]:
     if not said:
         return []
     alike = said["agreement"]
-    trust = f" It agrees with people on {alike['share']:.0%} of {alike['n']} marked pairs." if alike else ""
+    trust = ""
+    if alike:
+        kappa = "" if alike["kappa"] is None else f" (Cohen's kappa {alike['kappa']:.2f})"
+        trust = f" It agrees with people on {alike['share']:.0%} of {alike['n']} marked pairs{kappa}."
     return [
         f"- **open answers, judged by {said['model']}** in both orders: {said['verdict']} {said['tie']} ties, "
         f"{said['undecided']} of {said['n']} undecided.{trust}"

@@ -124,11 +124,13 @@ def _pair(
     discordance = (test.only_base + test.only_tuned) / n
     detectable = detectable_effect(n, discordance)
     said = verdict(test, n, adjusted, effect=EFFECT)
+    errors = sum(bool(one.answer.error or other.answer.error) for one, other in zip(before, after, strict=True))
+    lost = f" {errors} of {n} answers did not come and count as wrong." if errors else ""
     beside = "" if job.primary and job.part != "general" else "Beside the suite's test, without correction: "
     pair: Tree = {
         "gain": _estimate(gain(test, n)),
         "mcnemar": {**test._asdict(), "adjusted": adjusted},
-        "verdict": f"{beside}{said}",
+        "verdict": f"{beside}{said}{lost}",
         "detectable": None if detectable is None else round(detectable, 4),
         "needed": {"effect": EFFECT, "items": items_needed(EFFECT, discordance)},
     }
@@ -166,7 +168,7 @@ def _result(job: Job, outcomes: Sequence[Outcome], seed: int) -> Tree:
     result: Tree = {
         "n": counted.n,
         **_share(counted.correct, counted.n),
-        "unparsed": counted.unparsed,
+        "unparsed": sum(not (outcome.score.parsed or outcome.answer.error) for outcome in outcomes),
         "errors": sum(bool(outcome.answer.error) for outcome in outcomes),
         "also": {name: _share(correct, counted.n) for name, correct in also.items()},
     }

@@ -50,7 +50,6 @@ _HOW_NOT_WHAT = {"batch_size", "limits", "models", "judge", "marks"}
 """Settings that change no answer, or of which only a part does."""
 DECODING = {"max_new_tokens", "exact_tokens", "open_tokens", "code_tokens", "samples", "temperature"}
 """Settings that shape a written answer."""
-_OF_AN_ENDPOINT = {"type", "model", "base_url", "tokenizer"}
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def _plan(run: runs.Run, domain: Domain) -> _Plan:
 def _fingerprint(run: runs.Run, plan: _Plan) -> str:
     settings = run.config.evaluate.model_dump(mode="json", exclude=_HOW_NOT_WHAT)
     rivals = {
-        name: rival.model_dump(mode="json", include=_OF_AN_ENDPOINT if isinstance(rival, EndpointRivalConfig) else None)
+        name: _endpoint(rival) if isinstance(rival, EndpointRivalConfig) else rival.model_dump(mode="json")
         for name, rival in run.config.evaluate.models.items()
     }
     return runs.fingerprint(
@@ -170,7 +169,12 @@ def _judging(config: Config) -> list[Any]:
     judge, marks = config.evaluate.judge, config.evaluate.marks
     if judge is None:
         return []
-    return [judge.model_dump(mode="json", include=_OF_AN_ENDPOINT), read_marks(marks) if marks else {}]
+    return [_endpoint(judge), read_marks(marks) if marks else {}]
+
+
+def _endpoint(config: EndpointRivalConfig) -> list[Any]:
+    """What an endpoint's answers are known by."""
+    return [config.model, config.tokenizer, Endpoint("", config).addresses]
 
 
 def _overlap(run: runs.Run, plan: _Plan) -> Overlap:
@@ -330,7 +334,11 @@ def _judge_pairs(plan: _Plan, answers: Answers, folder: Path) -> dict[str, Any]:
             Asking(judge, missing, books, keep, plan.config.seed).run(None, len(missing) < len(wanted))
     lines = judge_pairs(pairs, known)
     write_records(folder / "judgements.jsonl", lines)
-    return {"model": judge.title, **tally(lines, read_marks(config.marks) if config.marks else {})}
+    marks = read_marks(config.marks) if config.marks else {}
+    if unknown := sorted(marks.keys() - {line["item"] for line in lines}):
+        named = f"{', '.join(unknown[:_NAMED])}{', ...' if len(unknown) > _NAMED else ''}"
+        logger.warning("%s: %d marks are of items that were not judged here: %s", config.marks, len(unknown), named)
+    return {"model": judge.title, **tally(lines, marks)}
 
 
 def _about(

@@ -1,5 +1,6 @@
 """The models that an evaluation compares: the run's base and tuned model, and the rivals that its config names."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +54,15 @@ class Endpoint:
         return self.config.model
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it is asked; empty for OpenAI itself."""
+        given = os.environ.get("OPENAI_BASE_URL")
+        return self.config.addresses or ((given,) if given else ())
+
+    @property
     def digest(self) -> str:
         """Identity of the model, as far as it shows."""
-        return content_id("endpoint", self.config.addresses, self.config.model)
+        return content_id("endpoint", self.addresses, self.config.model)
 
 
 Subject = Local | Endpoint

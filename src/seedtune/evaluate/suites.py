@@ -9,7 +9,7 @@ from seedtune.config import EvaluateConfig
 from seedtune.domains import Domain, Suite
 from seedtune.domains.description import SuiteType
 from seedtune.domains.loader import Item
-from seedtune.errors import EvaluationError
+from seedtune.errors import ConfigError, EvaluationError
 from seedtune.evaluate.prompts import open_question, option_order, spread, written_answer, written_question
 from seedtune.records import EvalItem, Message, content_id
 from seedtune.yaml_tree import hint
@@ -91,8 +91,8 @@ def choose_suites(
         general: Its suites are named after it, ``general:arithmetic``.
 
     Raises:
-        DomainError: a suite the domain does not have.
-        EvaluationError: a suite of the user's own has the name of another, or ``limit`` names none.
+        ConfigError: a suite the domain does not have.
+        EvaluationError: a suite of the user's own has the name of another.
     """
     selected = [] if config.suites == () else domain.select_suites(config.suites)
     if taken := [suite.name for suite in own if suite.name in domain.suites]:
@@ -105,7 +105,7 @@ def choose_suites(
     known = {*domain.suites, *(each.suite.name for each in chosen)}
     for name in config.limit if isinstance(config.limit, dict) else ():
         if name not in known:
-            raise EvaluationError(f"evaluate.limit: no suite '{name}'; {hint(name, sorted(known))}")
+            raise ConfigError(f"evaluate.limit: no suite '{name}'; {hint(name, sorted(known))}")
     return [each for each in chosen if each.asked.items]
 
 

@@ -63,6 +63,8 @@ def _filters(items: list[Tree]) -> dict[str, list[str]]:
             if value not in known:
                 known.append(value)
         marked.append(values)
+    if "level" in filters:
+        filters["level"].sort()
     order = list(filters)
     for item, values in zip(items, marked, strict=True):
         item["marks"] = " ".join(f"f{order.index(name)}-{filters[name].index(value)}" for name, value in values)
@@ -83,6 +85,8 @@ def _values(item: Tree) -> Iterator[tuple[str, str]]:
     yield "level", str(item["level"])
     for name, answered in item["rivals"].items():
         yield name, "error" if answered["error"] else "right" if answered["correct"] else "wrong"
+        if answered["correct"] != item["base"]["correct"]:
+            yield name, "differs from base"
     for name, answered in item["models"].items():
         if code := answered.get("code"):
             yield f"program of {name}", code["verdict"]

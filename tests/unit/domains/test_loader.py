@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seedtune.domains import load_domain, shipped_domains
-from seedtune.errors import DomainError
+from seedtune.errors import ConfigError, DomainError
 
 SEED = {"instruction": "i", "input": "", "output": "o", "topic": "basics"}
 CHOICE = {"question": "q", "options": ["Water", "Salt"], "answer": "Salt"}
@@ -385,13 +385,13 @@ def test_no_names_are_all_packs_in_the_order_of_the_file() -> None:
     [("knowlege", "did you mean 'knowledge'?"), ("zzz", "there are: knowledge, pybgpstream, realtime")],
 )
 def test_an_unknown_pack_is_told_the_nearest(asked: str, hint: str) -> None:
-    with pytest.raises(DomainError) as caught:
+    with pytest.raises(ConfigError) as caught:
         load_domain("bgp").select_packs(("realtime", asked))
     assert f"no pack '{asked}'; {hint}" in str(caught.value)
 
 
 def test_an_unknown_suite_is_told_the_nearest() -> None:
-    with pytest.raises(DomainError, match=r"no suite 'truefalse'; did you mean 'true_false'\?"):
+    with pytest.raises(ConfigError, match=r"no suite 'truefalse'; did you mean 'true_false'\?"):
         load_domain("bgp").select_suites(("truefalse",))
 
 
@@ -399,5 +399,5 @@ def test_an_unknown_suite_of_a_domain_without_any_is_told_so(domain_folder: Path
     description = domain_folder / "domain.yaml"
     text = description.read_text()
     description.write_text(text[: text.index("suites:")])
-    with pytest.raises(DomainError, match="no suite 'x'; there are: none"):
+    with pytest.raises(ConfigError, match="no suite 'x'; there are: none"):
         load_domain(str(domain_folder)).select_suites(("x",))

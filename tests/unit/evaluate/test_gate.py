@@ -149,6 +149,14 @@ def test_a_gate_that_cannot_be_read_is_wrong_use(run: Path, conditions: list[str
         check_gate(run, conditions)
 
 
+@pytest.mark.parametrize("missing", ["run", "baseline"])
+def test_a_run_folder_that_is_not_there_is_wrong_use(run: Path, missing: str) -> None:
+    """Not the code of a condition that is not met: a mistyped baseline is no regression."""
+    nowhere = run.parent / "nowhere"
+    with pytest.raises(ConfigError, match="nowhere: there is no such run folder"):
+        check_gate(nowhere, ["true_false=0.5"]) if missing == "run" else check_gate(run, [], str(nowhere))
+
+
 def test_a_margin_is_a_share(run: Path) -> None:
     with pytest.raises(ConfigError, match=r"such as 0\.05 for five points"):
         check_gate(run, [], "base", margin=5)
@@ -169,6 +177,12 @@ def test_the_exit_code_of_the_command_is_for_a_build(run: Path, bound: str, code
     result = seedtune("gate", run, "--min", f"true_false={bound}")
     assert result.returncode == code, result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_json_without_a_comparison_is_wrong_use() -> None:
+    result = seedtune("evaluate", "--json")
+    assert result.returncode == 2
+    assert "--json goes with --compare" in result.stderr
 
 
 def test_the_command_compares(run: Path) -> None:

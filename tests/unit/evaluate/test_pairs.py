@@ -60,6 +60,14 @@ def test_a_judge_is_not_asked_twice_and_marks_are_read_anew(tmp_path: Path, benc
     assert (said["agreement"]["n"], said["agreement"]["share"]) == (1, 1.0)
 
 
+def test_marks_of_what_was_not_judged_are_named(
+    tmp_path: Path, bench: Bench, judge: FakeModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    marks = write_jsonl(tmp_path / "marks.jsonl", [{"item": "mistyped", "winner": "base"}])
+    bench.evaluate(OPENS, named(judge), f"evaluate.marks={marks}")
+    assert "1 marks are of items that were not judged here: mistyped" in caplog.text
+
+
 def test_a_judge_that_dies_half_way_leaves_pairs_undecided_and_is_asked_again(bench: Bench, judge: FakeModel) -> None:
     write_jsonl(
         bench.domain.folder / "evaluation/open.jsonl", [OPEN, {**OPEN, "question": "Why does dough rest overnight?"}]

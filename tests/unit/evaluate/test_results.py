@@ -218,7 +218,7 @@ def test_what_an_endpoint_did_not_answer_is_wrong_stays_in_the_denominator_and_i
     job, answers = statements(base="+++-", rival="++!!")
     judged = judged_of([job], answers)
     rival = compare_all([job], judged, 0, {})[job.name]["rivals"]["rival"]
-    assert (rival["n"], rival["correct"], rival["errors"], rival["unparsed"]) == (4, 2, 2, 2)
+    assert (rival["n"], rival["correct"], rival["errors"], rival["unparsed"]) == (4, 2, 2, 0)
     line = item_lines([job], judged, {})[2]
     assert (line["rivals"]["rival"]["error"], line["rivals"]["rival"]["correct"]) == ("gone", False)
 

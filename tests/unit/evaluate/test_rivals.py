@@ -1,5 +1,6 @@
 """Rivals: other models, here and behind endpoints, that answer the same questions."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from evaluation import Bench, FakeStudent
 from fake_model import FakeModel
 from seedtune.config import ModelConfig, load_config
 from seedtune.errors import ConfigError, EvaluationError, LimitReached, TeacherError
-from seedtune.evaluate import inference
+from seedtune.evaluate import endpoints, inference
 from seedtune.models import load_tokenizer
 
 WRITTEN = "evaluate.methods=[generate]"
@@ -100,7 +101,63 @@ def test_an_endpoint_that_dies_half_way_leaves_errors_in_the_denominator(bench: 
     assert said["n"] == entry["n"] == 4
     assert 0 < said["errors"] <= 4
     assert said["correct"] <= said["n"] - said["errors"]
-    assert said["unparsed"] == said["errors"]
+    assert said["unparsed"] == 0
+    assert f"{said['errors']} of 4 answers did not come and count as wrong" in said["verdict"]
+
+
+ODD = {
+    "refused": (400, {"error": {"message": "maximum context length is 4096 tokens"}}),
+    "a page": (200, "<html>Please log in</html>"),
+    "too few": (200, {"id": "x", "object": "x", "created": 0, "model": "fake", "choices": []}),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_question_that_an_endpoint_does_not_score_is_an_error_of_that_question(
+    bench: Bench, model: FakeModel, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    monkeypatch.setattr(inference.Chat, "tokenizer", load_tokenizer(ModelConfig(name=str(tiny_llama))), raising=False)
+    model.completes = lambda number: ODD[odd] if number == 2 else None
+    report = bench.evaluate(TRUTHS, rival(model, tokenizer=str(tiny_llama)))
+    said = report["suites"]["true_false/loglikelihood"]["rivals"]["gpt"]
+    assert (said["n"], said["errors"]) == (4, 1)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_endpoint_that_scores_nothing_in_whatever_words_is_asked_in_writing_only(
+    bench: Bench, model: FakeModel, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    monkeypatch.setattr(inference.Chat, "tokenizer", load_tokenizer(ModelConfig(name=str(tiny_llama))), raising=False)
+    model.completes = lambda number: ODD[odd]
+    report = bench.evaluate(TRUTHS, rival(model, tokenizer=str(tiny_llama)))
+    assert report["suites"]["true_false/loglikelihood"]["rivals"] == {}
+    assert any("in writing only" in said for said in report["caveats"])
+
+
+def test_an_address_from_the_environment_is_part_of_what_an_answer_is_known_by(
+    bench: Bench, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_hand = rival(model, base_url=None).replace("None", "null")
+    with FakeModel(says="False") as other:
+        monkeypatch.setenv("OPENAI_BASE_URL", other.url)
+        bench.evaluate(WRITTEN, TRUTHS, at_hand)
+    monkeypatch.setenv("OPENAI_BASE_URL", model.url)
+    bench.evaluate(WRITTEN, TRUTHS, at_hand)
+    assert all(line["rivals"]["gpt"]["text"] == "True" for line in bench.lines("items.jsonl"))
+
+
+def test_silence_of_an_endpoint_is_said(
+    bench: Bench, model: FakeModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def slowly(_: str) -> str:
+        time.sleep(0.3)
+        return "True"
+
+    model.says = slowly
+    monkeypatch.setattr(endpoints, "_SILENT_S", 0.1)
+    with caplog.at_level("INFO"):
+        bench.evaluate(WRITTEN, TRUTHS, rival(model))
+    assert any("gpt has not answered for" in line for line in caplog.messages)
 
 
 def test_another_run_asks_for_the_errors_alone_and_ends_as_if_there_had_been_none(

@@ -8,7 +8,7 @@ import pytest
 
 from seedtune.config import EvaluateConfig
 from seedtune.domains import Domain, load_domain
-from seedtune.errors import DomainError, EvaluationError
+from seedtune.errors import ConfigError, EvaluationError
 from seedtune.evaluate.suites import Job, choose_suites, plan_jobs, showcase_questions
 
 
@@ -80,12 +80,12 @@ def test_a_limit_by_suite_leaves_the_others_whole(bgp: Domain) -> None:
 
 
 def test_a_limit_of_an_unknown_suite_is_refused_with_the_nearest(bgp: Domain) -> None:
-    with pytest.raises(EvaluationError, match=r"evaluate\.limit: no suite 'coze'; did you mean 'cloze'"):
+    with pytest.raises(ConfigError, match=r"evaluate\.limit: no suite 'coze'; did you mean 'cloze'"):
         jobs_of(bgp, limit={"coze": 3})
 
 
 def test_an_unknown_suite_is_named_with_the_nearest(bgp: Domain) -> None:
-    with pytest.raises(DomainError, match="no suite 'multiple-choice'; did you mean 'multiple_choice'"):
+    with pytest.raises(ConfigError, match="no suite 'multiple-choice'; did you mean 'multiple_choice'"):
         jobs_of(bgp, suites=("multiple-choice",))
 
 

@@ -1,6 +1,7 @@
 """The report page: from whatever there is, in well-formed HTML, with the model's text as text."""
 
 import json
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -361,6 +362,19 @@ def test_items_can_be_filtered_by_what_they_have_and_by_who_is_right(run: Run) -
     assert ".browser:has(#f2-1:checked) .item:not(.f2-1) { display: none; }" in html
 
 
+def test_items_on_which_a_rival_differs_from_the_base_can_be_found(run: Run) -> None:
+    evaluated(run)
+    lines = [json.loads(line) for line in (run.path / "evaluate" / "items.jsonl").read_text().splitlines()]
+    for line, correct in zip(lines, (True, False), strict=False):
+        line["rivals"] = {"gpt": {**line["base"], "correct": correct, "error": ""}}
+    write_jsonl(run.path / "evaluate" / "items.jsonl", lines)
+    differ = [line["base"]["correct"] != line["rivals"]["gpt"]["correct"] for line in lines]
+    html = write_report(run).read_text(encoding="utf-8")
+    assert True in differ
+    [number] = re.findall(r'id="(f\d+-\d+)"> differs from base</label>', html)
+    assert [number in classes.split() for classes in re.findall(r'class="item ([^"]*)"', html)] == differ
+
+
 def change_report(run: Run, **values: Any) -> None:
     path = run.path / "evaluate" / "report.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
@@ -388,7 +402,7 @@ def test_rivals_stand_beside_the_others_and_can_be_filtered_by(run: Run) -> None
     assert "<gpt>: no answer" in page.text
     html = (run.path / "report.html").read_text()
     assert "<legend>&lt;gpt&gt;</legend>" in html
-    assert 'id="f4-1"> error</label>' in html
+    assert re.search(r'id="f4-\d"> error</label>', html)
 
 
 def test_programs_are_shown_with_lint_and_output_and_can_be_filtered_by_what_became_of_them(run: Run) -> None:
