@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import signal
+import tempfile
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -34,7 +35,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.scenarios) - scenarios.keys():
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(scenarios)}")
-    if lacking := _lacking():
+    if lacking := _lacking() or _unwritable(options.into):
         parser.error(lacking)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     topology = load_topology()
@@ -53,6 +54,16 @@ def _lacking() -> str | None:
     return f"not installed: {', '.join(missing)} (Debian: iproute2, bird2, frr)" if missing else None
 
 
+def _unwritable(folder: Path) -> str | None:
+    """Make the folder of the recordings and try it: a scenario takes minutes, and its files come last."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return f"cannot write into {folder}: {error.strerror}; give another folder with --into"
+    return None
+
+
 def _record_all(plays: list[Play], folder: Path, jobs: int) -> int:
     stop = threading.Event()
 
@@ -69,7 +80,7 @@ def _record_all(plays: list[Play], folder: Path, jobs: int) -> int:
         for future, play in running.items():
             try:
                 future.result()
-            except LabError as error:
+            except (LabError, OSError) as error:
                 failed += 1
                 if not stop.is_set():
                     logger.error("%s %s failed: %s", play.name, play.seed, error)
