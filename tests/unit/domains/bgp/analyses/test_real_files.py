@@ -1,14 +1,12 @@
 """The analyses on real files: two against ``bgpdump`` and the shell, the others against what must hold for any file."""
 
-import os
-import shutil
-import subprocess
 from collections import Counter
 from ipaddress import ip_address, ip_network
 from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
+from bgpdump_text import piped
 
 from seedtune.domains.bgp.analyses import (
     Event,
@@ -98,20 +96,7 @@ def rib(mrt_fixtures: Path) -> list[Route]:
 
 def shell(pipeline: str, file: Path) -> list[list[str]]:
     """The lines of a pipeline behind ``bgpdump -m FILE``, cut at spaces."""
-    if shutil.which("bgpdump") is None:
-        reason = "bgpdump is not installed (Debian: apt-get install bgpdump)"
-        if os.environ.get("SEEDTUNE_REQUIRE_FIXTURES"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    command = f'bgpdump -m "$1" 2>/dev/null | {pipeline}'
-    result = subprocess.run(
-        ["sh", "-c", command, "sh", str(file)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "LC_ALL": "C"},
-    )
-    return [line.split() for line in result.stdout.splitlines()]
+    return [line.split() for line in piped(pipeline, file)]
 
 
 MOAS_PIPELINE = r"""
