@@ -209,9 +209,9 @@ def test_announcements_and_withdrawals_are_counted(case: Case) -> None:
 
 
 def test_a_window_holds_what_was_withdrawn_in_it(case: Case) -> None:
-    gone = [line for line in case.lines if line.kind == "W"]
-    start, end = int(gone[0].time), int(gone[len(gone) // 2].time)
-    theirs = [line.key for line in gone if start <= line.time < end]
+    times = [line.time for line in case.lines if line.kind in "AW"]
+    start, end = int(times[0]), int(times[-1])
+    theirs = [line.key for line in case.lines if line.kind == "W" and start <= line.time < end]
     assert [(peer_of(one), str(prefix_of(one))) for one in withdrawals(during(case.events, start, end))] == theirs
 
 
