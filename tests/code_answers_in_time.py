@@ -123,6 +123,14 @@ def paths_classes(case: Case) -> Lines:
     return [{"address": address, **{name: count[name] for name in names.values()}} for address, count in counts.items()]
 
 
+def _without_prepending(route: Route) -> list[int | tuple[int, ...]]:
+    """The hops of a path, runs reduced to one; a set is one hop."""
+    hops: list[int | tuple[int, ...]] = []
+    for kind, asns in route.segments:
+        hops += asns if kind == "sequence" else [tuple(asns)]
+    return [hop for hop, _ in groupby(hops)]
+
+
 def prepend_steps(case: Case) -> Lines:
     found: list[tuple[int, dict[str, Any]]] = []
     places = {id(event): place for place, event in enumerate(case.events)}
@@ -130,7 +138,7 @@ def prepend_steps(case: Case) -> Lines:
         for before, after in pairwise(history):
             if not isinstance(before, Route) or not isinstance(after, Route) or before.segments == after.segments:
                 continue
-            if [hop for hop, _ in groupby(before.hops)] == [hop for hop, _ in groupby(after.hops)]:
+            if _without_prepending(before) == _without_prepending(after):
                 lengths = {"before": path_length(before.segments), "after": path_length(after.segments)}
                 line = {"time": after.time, "address": peer.address, "prefix": str(prefix), **lengths}
                 found.append((places[id(after)], line))

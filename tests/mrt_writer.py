@@ -244,8 +244,10 @@ def withdrawal(time: float, *prefixes: str, peer: Peer = PEER) -> bytes:
     return update(time, peer, withdraw=prefixes)
 
 
-def state_change(time: float, old: int, new: int, peer: Peer = PEER, *, subtype: int = 5) -> bytes:
-    return bgp4mp(time, struct.pack(">HH", old, new), peer, subtype=subtype)
+def state_change(
+    time: float, old: int, new: int, peer: Peer = PEER, *, subtype: int = 5, extended: bool = False
+) -> bytes:
+    return bgp4mp(time, struct.pack(">HH", old, new), peer, subtype=subtype, extended=extended)
 
 
 def keepalive(time: float, peer: Peer = PEER) -> bytes:

@@ -84,9 +84,10 @@ def _record(row: Row) -> bytes:
     if kind == "K":
         return mrt.keepalive(row[1])
     time, peer = row[1], mrt.Peer(row[2], row[3])
-    update = partial(mrt.update, time, peer, extended=time != int(time))
+    extended = time != int(time)
+    update = partial(mrt.update, time, peer, extended=extended)
     if kind == "S":
-        return mrt.state_change(time, getattr(mrt, row[4]), getattr(mrt, row[5]), peer)
+        return mrt.state_change(time, getattr(mrt, row[4]), getattr(mrt, row[5]), peer, extended=extended)
     ipv6 = ":" in row[4][0]
     if kind == "W":
         return update(attributes=[mrt.mp_unreach(row[4])]) if ipv6 else update(withdraw=row[4])

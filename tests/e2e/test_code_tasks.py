@@ -14,6 +14,7 @@ import pytest
 import code_answers
 import code_answers_in_time
 import code_answers_on_paths
+import code_mutants
 from code_answers import Case, Lines
 from code_tasks import DOMAIN, SPLITS, Task, data_files, item_of, read_tasks
 from forgeries import forgeries
@@ -149,6 +150,31 @@ def test_a_held_out_case_finds_out_every_short_cut() -> None:
     wrong = [(task.place, title, program) for task in TASKS.values() for title, program in task.wrong.items()]
     assert {place for place, _, _ in wrong} == set(TASKS)
     assert list(filter(None, in_parallel(verdict, wrong))) == []
+
+
+@pytest.mark.slow
+def test_a_held_out_case_finds_out_who_disregards_a_rule() -> None:
+    """Or the list of equivalents says why the task has no such rule; it holds no others."""
+
+    def found_out(entry: tuple[str, int]) -> set[tuple[str, str]]:
+        place, number = entry
+        item = items()[place]
+        result = runner().run(code_mutants.all_mutants(item.reference), item, number)
+        assert result.ok, f"{place}: {result.summary()}"
+        printed = code_mutants.outputs(result.stdout)
+        assert list(printed) == list(code_mutants.MUTANTS)
+        assert [mutant for mutant, text in printed.items() if text is None] == [], f"fail on {place}"
+        return {
+            (mutant, place)
+            for mutant, text in printed.items()
+            if compare(read_output(text or ""), item.cases[number], item).why
+        }
+
+    cases = [(place, number) for place in TASKS for number, case in enumerate(items()[place].cases) if case.held_out]
+    found = set[tuple[str, str]]().union(*in_parallel(found_out, cases))
+    passing = {(mutant, place) for mutant in code_mutants.MUTANTS for place in TASKS} - found
+    assert sorted(passing - code_mutants.equivalents()) == []
+    assert sorted(code_mutants.equivalents() - passing) == []
 
 
 @pytest.mark.parametrize("place", ANSWERS)
