@@ -1,6 +1,6 @@
 """Compare base, tuned model and rivals on the domain's items.
 
-- What is asked: ``suites`` and ``prompts``; ``own_items`` reads the user's.
+- What is asked: ``suites`` and ``prompts``; ``own_items`` checks the user's.
 - Of whom: ``subjects`` names the models, ``local`` (by ``inference``) and ``endpoints`` ask them. ``asking`` is what
   both have in common; ``answers`` keeps what came.
 - What an answer is worth: ``outcomes`` knows which scorer reads which suite. ``scorers``, ``exact``, ``constraints``

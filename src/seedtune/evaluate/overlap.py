@@ -1,8 +1,7 @@
 """Which evaluation items the training rows hold: their answers may be memory, not knowledge.
 
-An item counts as contaminated where the guard of :mod:`seedtune.domains.contamination` finds it in a row: an equal
-question, thirteen words in a row, or ROUGE-L. Eight words in a row are a warning only, as terms of a trade and standard
-sentences are as long.
+An item counts as contaminated where the guard of :mod:`seedtune.domains.contamination` finds it in a row. Eight words
+in a row are a warning only, as terms of a trade and standard sentences are as long.
 """
 
 import re

@@ -1,30 +1,17 @@
-"""The user's own items, by path: read, and held to the lint that a domain's items are held to."""
+"""The user's own items, held to the lint that a domain's items are held to."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
 from seedtune.config import ItemsConfig
-from seedtune.config.evaluate import ItemType
 from seedtune.domains import Domain, Suite, lint_domain
-from seedtune.domains.canary import canary_of
+from seedtune.domains.asked import read_own
 from seedtune.domains.description import SuiteFiles
-from seedtune.domains.loader import read_items
-from seedtune.errors import DomainError, EvaluationError
-from seedtune.records import read_json_lines
+from seedtune.errors import EvaluationError
 
 logger = logging.getLogger(__name__)
 
-_TOLD_BY: dict[str, ItemType] = {
-    "statement": "true_false",
-    "options": "multiple_choice",
-    "answers": "cloze",
-    "key_points": "open",
-    "kind": "exact",
-    "cases": "code",
-    "constraints": "constraints",
-}
-"""The key that no other type has."""
 _OF_THE_WHOLE = ("topics", "requirements", "canaries", "citations", "cited", "reviews")
 """Checks of what a domain promises, and a file by itself does not."""
 _PLACE = "evaluate.items/"
@@ -43,28 +30,10 @@ def own_suites(files: Sequence[ItemsConfig], domain: Domain) -> list[Suite]:
         EvaluationError: the type cannot be told, or the lint finds an error in a line; what it says of a file as a
             whole (the right option is the longest too often, ...) is a warning.
     """
-    suites = [_read(file) for file in files]
+    suites = read_own(files)
     if suites:
         _lint(suites, domain)
     return suites
-
-
-def _read(file: ItemsConfig) -> Suite:
-    kind = file.type or _type_of(file)
-    return Suite(file.path.stem, kind, {"test": read_items(file.path, kind)})
-
-
-def _type_of(file: ItemsConfig) -> ItemType:
-    lines = (value for _, value in read_json_lines(file.path, DomainError))
-    first = next((value for value in lines if canary_of(value) is None), {})
-    found: list[ItemType] = [kind for key, kind in _TOLD_BY.items() if key in first]
-    if len(found) != 1:
-        told = ", ".join(f"{key} ({kind})" for key, kind in _TOLD_BY.items())
-        raise EvaluationError(
-            f"evaluate.items: {file.path}: its first line does not tell what the items are; one of these keys does: "
-            f"{told}. Or name the type: {{path: {file.path}, type: multiple_choice}}"
-        )
-    return found[0]
 
 
 def _lint(suites: Sequence[Suite], domain: Domain) -> None:

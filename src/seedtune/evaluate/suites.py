@@ -7,6 +7,7 @@ from typing import Literal
 
 from seedtune.config import EvaluateConfig
 from seedtune.domains import Domain, Suite
+from seedtune.domains.asked import named_after
 from seedtune.domains.description import SuiteType
 from seedtune.domains.loader import Item
 from seedtune.errors import ConfigError, EvaluationError
@@ -99,9 +100,8 @@ def choose_suites(
         raise EvaluationError(f"evaluate.items: the domain has a suite {taken[0]} already; rename the file")
     chosen = [Chosen(suite, suite.only(config.split), "domain", domain) for suite in selected]
     chosen += [Chosen(suite, suite, "own", domain) for suite in own]
-    for suite in general.suites.values() if general else ():
-        named = replace(suite, name=f"{general.name}:{suite.name}") if general else suite
-        chosen.append(Chosen(named, named.only(config.split), "general", general or domain))
+    if general is not None:
+        chosen += [Chosen(suite, suite.only(config.split), "general", general) for suite in named_after(general)]
     known = {*domain.suites, *(each.suite.name for each in chosen)}
     for name in config.limit if isinstance(config.limit, dict) else ():
         if name not in known:

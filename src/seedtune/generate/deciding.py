@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from seedtune.config import GenerateConfig
-from seedtune.domains import Domain, Pack
+from seedtune.domains import Domain, Pack, Suite
 from seedtune.domains.contamination import ItemGuard
 from seedtune.generate.composing import Composer
 from seedtune.generate.documents import quote_fault
@@ -38,7 +38,24 @@ class Outcome:
 class Decider:
     """Decides on the replies of one run, in the order of their requests."""
 
-    def __init__(self, config: GenerateConfig, domain: Domain, packs: Sequence[Pack], composer: Composer) -> None:
+    def __init__(
+        self,
+        config: GenerateConfig,
+        domain: Domain,
+        packs: Sequence[Pack],
+        composer: Composer,
+        beside: Sequence[Suite] = (),
+    ) -> None:
+        """Make ready.
+
+        Args:
+            config: Of the stage.
+            domain: What the run is about.
+            packs: Those in use.
+            composer: Has the passages that candidates must quote.
+            beside: Suites whose items are kept out beside the domain's. They may change between sessions: what was
+                decided stays as it was.
+        """
         self._config = config
         self._composer = composer
         self._reader = Reader(config)
@@ -47,7 +64,7 @@ class Decider:
         blocked = domain.file.filters.blocked_words
         fixed = FilterRules(config.min_words, config.max_words, config.rouge_threshold, blocked)
         self._rules = strict.RULES[config.mode] if is_strict else fixed
-        self._guard = ItemGuard.of(domain) if config.decontaminate else None
+        self._guard = ItemGuard.of(domain, beside) if config.decontaminate else None
         # The originals run nothing.
         self._programs = ProgramTrials(config.programs, domain, () if is_strict else packs)
         self._pool = RougeIndex(tokenize_ascii if is_strict else tokenize)
@@ -60,7 +77,7 @@ class Decider:
 
     @property
     def items_digest(self) -> str:
-        """Content hash of the evaluation items that candidates are held against; empty for none."""
+        """Content hash of the domain's evaluation items, which candidates are held against; empty for none."""
         return self._guard.digest if self._guard else ""
 
     @property

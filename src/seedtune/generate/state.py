@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from seedtune.config import Config, LocalTeacherConfig, OpenAITeacherConfig, Prices, TeacherConfig
 from seedtune.domains import Domain, Pack
+from seedtune.domains.asked import suites_beside
 from seedtune.errors import DataError
 from seedtune.generate.composing import Composer
 from seedtune.generate.deciding import Decider, Outcome
@@ -55,7 +56,8 @@ class State:
         self.config = generate
         self.seed = config.seed
         self.composer = Composer(config, packs)
-        self._decider = Decider(generate, domain, packs, self.composer)
+        beside = suites_beside(config.evaluate) if generate.decontaminate else ()
+        self._decider = Decider(generate, domain, packs, self.composer, beside)
         self.teachers: dict[str, TeacherConfig] = {TEACHER: generate.teacher}
         if generate.judge is not None and generate.judge.teacher is not None:
             self.teachers[JUDGE] = generate.judge.teacher

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, ValidationError
 
 from seedtune.config import Config
 from seedtune.domains import Domain
+from seedtune.domains.asked import suites_beside
 from seedtune.domains.computed import computed_tasks
 from seedtune.domains.contamination import ItemGuard
 from seedtune.errors import DataError
@@ -252,15 +253,26 @@ def _held_out_again(config: Config, corpus: Corpus) -> Iterator[Finding]:
 
 
 def _contamination(config: Config, domain: Domain, corpus: Corpus) -> Iterator[Finding]:
-    """Rows that resemble an evaluation item; the item's own words are an error unless the config allows them."""
-    guard = ItemGuard.of(domain)
+    """Rows that resemble an item that the config's evaluation may ask, of the domain, of ``general`` or the user's own.
+
+    The item's own words are an error unless the config allows them.
+    """
+    guard = ItemGuard.of(domain, suites_beside(config.evaluate))
     hits = [(example, hit) for example in corpus.examples if (hit := guard.hit(example.task)) is not None]
-    same = [example for example, hit in hits if hit.how != "rouge-l"]
+    same = [(example, hit.suite) for example, hit in hits if hit.how != "rouge-l"]
     alike = [example for example, hit in hits if hit.how == "rouge-l"]
     level = "error" if config.generate.decontaminate else "warning"
-    message = "{} rows hold an evaluation item's words; take them out, or set generate.decontaminate=false"
-    yield from corpus.finding(level, "contamination", message, same)
+    suites = _spelt_out(", ".join(dict.fromkeys(suite for _, suite in same)))
+    message = (
+        f"{{}} rows hold an evaluation item's words ({suites}); take them out, or set generate.decontaminate=false"
+    )
+    yield from corpus.finding(level, "contamination", message, [example for example, _ in same])
     yield from corpus.finding("warning", "contamination", "{} rows resemble an evaluation item (ROUGE-L)", alike)
+
+
+def _spelt_out(text: str) -> str:
+    """Text that ``str.format`` leaves as it is."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _plain(prompt: str) -> str:

@@ -7,8 +7,8 @@ import pytest
 from conftest import write_jsonl
 from domain_on_disk import CHOICES, DEV_STATEMENTS, SEEDS, STATEMENTS, DomainOnDisk
 from seedtune.domains import load_domain, shipped_domains
-from seedtune.domains.contamination import ItemGuard, seeds_among_items
-from seedtune.records import ExactItem, Task
+from seedtune.domains.contamination import ItemGuard, seeds_among_items, wordings_of
+from seedtune.records import ExactItem, Task, content_id
 
 PASSAGE = "the baker folds the cold dough twice and then leaves it covered near a warm stove until dawn"
 QUESTION = "Which of two loaves from one dough keeps its crust for longer, and why?"
@@ -126,6 +126,98 @@ def test_the_canary_is_a_hit_by_its_guid_and_by_its_words(written: DomainOnDisk)
 def test_an_item_without_a_word_is_like_nothing(written: DomainOnDisk) -> None:
     written.change(STATEMENTS, 2, statement="?!")
     assert guard_of(written).hit(task("Do it, please.", "!\n\n?", "Done.")) is None
+
+
+AROUND = "Please answer with care, {} and then say why in a sentence or two."
+
+
+@pytest.mark.parametrize("field", ["instruction", "text", "output"])
+@pytest.mark.parametrize("statement", ["Salt slows the yeast.", "Salt slows the yeast of any dough left in the cold."])
+def test_a_short_question_is_a_hit_in_the_middle_of_a_line(written: DomainOnDisk, field: str, statement: str) -> None:
+    written.change(STATEMENTS, 2, statement=statement)
+    hit = guard_of(written).hit(task(**{field: AROUND.format(statement.upper())}))
+    assert hit is not None
+    assert (hit.suite, hit.how) == ("true_false", "whole")
+
+
+def test_a_part_of_a_short_question_is_no_hit(written: DomainOnDisk) -> None:
+    written.change(STATEMENTS, 2, statement="Salt slows the yeast of any dough left in the cold.")
+    assert guard_of(written).hit(task(AROUND.format("salt slows the yeast of any dough left in the heat"))) is None
+
+
+def test_a_phrase_of_less_than_five_words_and_signs_is_no_hit(written: DomainOnDisk) -> None:
+    written.change(STATEMENTS, 2, statement="It is so.")
+    assert guard_of(written).hit(task(AROUND.format("as it is so. Say yes"))) is None
+
+
+def exact(written: DomainOnDisk, question: str, material: str = "") -> ItemGuard:
+    """A guard of one computed item."""
+    item = {"question": question, "input": material, "answer": "5", "kind": "integer", "family": "f"}
+    write_jsonl(written.folder / "evaluation/test/exact.jsonl", [item])
+    written.describe(suites={"exact": {"type": "exact", "test": "evaluation/test/exact.jsonl"}})
+    return guard_of(written)
+
+
+@pytest.mark.parametrize("sum_", ["2 + 3 = ?", "What is 47 + 85? (number only)", f"As {PASSAGE}, how many are there?"])
+def test_a_question_without_material_is_found_within_a_line(written: DomainOnDisk, sum_: str) -> None:
+    assert exact(written, sum_).hit(task(AROUND.format(sum_))) is not None
+
+
+def test_thirteen_words_of_a_question_without_material_are_a_hit(written: DomainOnDisk) -> None:
+    guard = exact(written, f"As {PASSAGE}, how many are there?")
+    hit = guard.hit(task(" ".join(PASSAGE.split()[2:15])))
+    assert hit is not None
+    assert hit.how == "13-gram"
+
+
+@pytest.mark.parametrize("other", ["2 3", "(2, 3)", "| 2 | 3 |", "2 - 3 = ?", "12 + 3 = ?", "2 + 3 = 5"])
+def test_the_numbers_of_a_sum_alone_are_no_hit(written: DomainOnDisk, other: str) -> None:
+    guard = exact(written, "2 + 3 = ?")
+    assert [guard.hit(task(text)) for text in (other, f"Look:\n{other}\nDone.", AROUND.format(other))] == [None] * 3
+
+
+def test_a_sum_that_is_shorter_than_a_phrase_is_found_as_the_whole_prompt(written: DomainOnDisk) -> None:
+    guard = exact(written, "2 + 3")
+    assert guard.hit(task("2  + 3")) is not None
+    assert guard.hit(task("It is 2 + 3 days.")) is None
+
+
+@pytest.mark.parametrize("material", ["prefix\n10.0.8.0/22\n10.0.4.0/24", "a loaf\na roll\na loaf\na roll\na bun"])
+def test_the_whole_material_below_another_question_is_a_hit(written: DomainOnDisk, material: str) -> None:
+    hit = exact(written, "How many are there?", material).hit(task("What is this?", f"See:\n{material}\n.", "Five."))
+    assert hit is not None
+    assert hit.how == "whole"
+
+
+def test_the_question_that_items_share_is_no_hit_without_its_material(written: DomainOnDisk) -> None:
+    guard = exact(written, "How many of these loaves are there on the table?", "a loaf\na roll\na loaf")
+    assert guard.hit(task("How many of these loaves are there on the table?", "a bun\na roll\na bun")) is None
+
+
+@pytest.mark.parametrize("name", shipped_domains())
+def test_every_shipped_item_is_found_whole_within_a_line(name: str) -> None:
+    """As somebody would write it who puts an exam into a prompt of his own."""
+    domain = load_domain(name)
+    guard = ItemGuard.of(domain)
+    prompts = [wordings_of(item)[0] for suite in domain.suites.values() for item in suite.items]
+    assert [text for text in prompts if guard.hit(task(AROUND.format(" ".join(text.split())))) is None] == []
+
+
+def test_suites_beside_the_domains_are_found_and_leave_the_digest_as_it_is(written: DomainOnDisk) -> None:
+    domain = load_domain(str(written.folder))
+    suite = domain.suites["open"]
+    [item] = suite.items
+    alone = ItemGuard([domain.suites["cloze"]])
+    both = ItemGuard([domain.suites["cloze"]], [suite])
+    assert both.digest == alone.digest
+    assert alone.hit(task(wordings_of(item)[0])) is None
+    assert both.hit(task(wordings_of(item)[0])) is not None
+
+
+def test_the_digest_is_that_of_questions_and_passages_of_material(written: DomainOnDisk) -> None:
+    """Journals name it: where it moved without the items, no run that is under way could go on."""
+    question = f"as {PASSAGE} how many are there"
+    assert exact(written, question).digest == content_id(0.7, 13, [], [question], [])
 
 
 def test_the_digest_follows_the_items_and_nothing_else(written: DomainOnDisk) -> None:

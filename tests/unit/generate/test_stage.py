@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from conftest import write_jsonl
 from fake_teacher import FakeTeacher
 from generation import (
     KEY,
@@ -25,6 +26,7 @@ from generation import (
     stopped_by,
     views,
 )
+from seedtune.config import Config, EvaluateConfig
 from seedtune.errors import ConfigError, DataError, RunError, TeacherError
 
 
@@ -190,6 +192,24 @@ def test_limits_prices_and_concurrency_may_change(configure: Configure, teacher:
     generate(configure(teacher.url, 2))
     changed = configure(teacher.url, 4, concurrency=9, prices=PRICES, limits={"max_requests": 50})
     assert len(lines(generate(changed) / "instructions.jsonl")) == 4
+
+
+def test_items_of_ones_own_are_kept_out_and_do_not_stop_what_is_under_way(
+    configure: Configure, teacher: FakeTeacher, tmp_path: Path
+) -> None:
+    accepted = lines(generate(configure(teacher.url, 12)) / "instructions.jsonl")
+    kept, known = accepted[1]["instruction"], accepted[-1]["instruction"]
+    write_jsonl(tmp_path / "mine.jsonl", [{"statement": text, "answer": True} for text in (kept, known)])
+
+    def asking(goal: int, name: str) -> Config:
+        config = configure(teacher.url, goal, name=name)
+        return config.model_copy(update={"evaluate": EvaluateConfig(items=(tmp_path / "mine.jsonl",))})
+
+    # What was decided before the items were there stays decided.
+    assert lines(generate(asking(14, "run")) / "instructions.jsonl")[:12] == accepted
+    rejected = lines(generate(asking(12, "another")) / "rejected.jsonl")
+    out = {line["candidate"]["instruction"] for line in rejected if line["reason"] == "contaminated"}
+    assert {kept, known} <= out
 
 
 def test_a_refused_run_keeps_the_config_its_data_was_made_with(configure: Configure, teacher: FakeTeacher) -> None:

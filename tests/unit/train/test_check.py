@@ -14,6 +14,7 @@ from conftest import CHAT_TEMPLATE, seedtune, write_jsonl
 from seedtune import console
 from seedtune.config import Config
 from seedtune.domains import load_domain
+from seedtune.domains.contamination import wordings_of
 from seedtune.errors import DataError
 from seedtune.records import Task
 from seedtune.train import check as check_module
@@ -176,6 +177,22 @@ def test_an_evaluation_item_among_the_rows_stops_training(
     assert (finding.level, finding.places) == ("error", ("own.jsonl:31",))
     allowed = configure(rows).model_dump() | {"generate": {"decontaminate": False}}
     assert found(check_config(Config.model_validate(allowed)), "contamination").level == "warning"
+
+
+def test_the_users_own_items_and_the_general_ones_stop_training_too(
+    configure: Callable[..., Config], tmp_path: Path
+) -> None:
+    """What an evaluation by this config will ask, and nothing of which the domain knows."""
+    mine = {"statement": "A loaf cools faster in {slices}.", "answer": True}
+    write_jsonl(tmp_path / "{mine}.jsonl", [mine])
+    general = load_domain("general").suites["networking"].items[0]
+    rows = [{"instruction": text, "output": "x"} for text in (mine["statement"], wordings_of(general)[0])]
+    config = configure([*sound(), *rows])
+    assert check_config(config).findings == ()
+    asked = {"evaluate": {"general": "general", "items": [str(tmp_path / "{mine}.jsonl")]}}
+    finding = found(check_config(Config.model_validate(config.model_dump() | asked)), "contamination")
+    assert (finding.level, finding.places) == ("error", ("own.jsonl:31", "own.jsonl:32"))
+    assert "({mine}, general:networking)" in finding.message
 
 
 def test_rows_that_do_not_fit_are_counted_by_what_becomes_of_them(check: Check) -> None:
