@@ -2,19 +2,21 @@
 
 By default a condition is held against what was measured, so that a small suite can pass by luck. With ``confident`` it
 is held against the bound of the 95% interval that speaks against the model: then a pass is evidence, and a suite that
-is too small for it fails.
+is too small for it fails. So does one on which the other model has nothing to lose (:func:`can_tell`); without
+``confident`` that is said.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from seedtune import console
 from seedtune.errors import ConfigError
 from seedtune.evaluate.compare import compare_runs
 from seedtune.evaluate.finished import Finished, read_finished
-from seedtune.evaluate.statistics import Interval, gain, mcnemar
+from seedtune.evaluate.statistics import Interval, above_guessing, can_tell, gain, mcnemar, room_to_lose
 
 OWN_BASE = "base"
 """Names the run's own base model where another run could be named."""
@@ -35,6 +37,8 @@ class Condition:
     against: str
     """Empty for an accuracy; else the model that the gain is over."""
     passed: bool
+    weak: str = ""
+    """Why the other model is too weak for a loss to show; empty where it is not."""
 
     @property
     def line(self) -> str:
@@ -43,6 +47,7 @@ class Condition:
         if self.against:
             shown = f"{100 * self.measured:+.1f} points over {self.against} ({100 * low:+.1f} to {100 * high:+.1f})"
             asked = f"no loss above {-100 * self.bound:g} points"
+            asked += f" ({self.against} is too weak for the question: {self.weak})" if self.weak else ""
         else:
             shown, asked = f"{self.measured:.1%} ({low:.1%} to {high:.1%})", f"at least {self.bound:.1%}"
         return f"{'pass' if self.passed else 'FAIL'}: {self.name}: {shown}; asked for: {asked}"
@@ -76,9 +81,12 @@ def check_gate(
     wanted = dict(_read(condition) for condition in least)
     conditions = [_accuracy(finished, suite, bound, confident) for suite, bound in wanted.items()]
     if no_worse_than is not None:
-        for name, (measured, interval) in _gains(finished, no_worse_than).items():
-            held = interval.low if confident else measured
-            conditions.append(Condition(name, measured, interval, -margin, no_worse_than, held >= -margin))
+        for name, found in _gains(finished, no_worse_than).items():
+            tells = can_tell(found.room, margin, found.interval)
+            held = found.interval.low if confident else found.measured
+            passed = held >= -margin and (tells or not confident)
+            weak = "" if tells else above_guessing(found.room)
+            conditions.append(Condition(name, found.measured, found.interval, -margin, no_worse_than, passed, weak))
     return conditions
 
 
@@ -101,21 +109,34 @@ def _accuracy(finished: Finished, suite: str, bound: float, confident: bool) -> 
     return Condition(name, measured, interval, bound, "", (interval.low if confident else measured) >= bound)
 
 
-def _gains(finished: Finished, other: str) -> Mapping[str, tuple[float, Interval]]:
+class _Gain(NamedTuple):
+    """Over another model."""
+
+    measured: float
+    interval: Interval
+    room: float
+    """What the other model had to lose."""
+
+
+def _gains(finished: Finished, other: str) -> Mapping[str, _Gain]:
     """What the run gained over another on each suite, by its primary method."""
     if other != OWN_BASE:
         found = compare_runs(Path(other), finished.path)
         suites = finished.report["suites"]
-        return {job.name: (job.gain.value, job.gain.interval) for job in found.jobs if suites[job.name]["primary"]}
+        return {
+            job.name: _Gain(*job.gain[:2], room_to_lose(job.correct[0], job.n, suites[job.name]["chance"]))
+            for job in found.jobs
+            if suites[job.name]["primary"]
+        }
     if finished.model == OWN_BASE:
         raise ConfigError(f"{finished.path}: has no tuned model that could be worse than its base")
-    gains: dict[str, tuple[float, Interval]] = {}
+    gains: dict[str, _Gain] = {}
     for name, entry in finished.report["suites"].items():
         if entry["primary"]:
             lines = finished.items[name].values()
-            test = mcnemar([line["base"]["correct"] for line in lines], [line["tuned"]["correct"] for line in lines])
-            found = gain(test, len(lines))
-            gains[name] = (found.value, found.interval)
+            before = [line["base"]["correct"] for line in lines]
+            found = gain(mcnemar(before, [line["tuned"]["correct"] for line in lines]), len(lines))
+            gains[name] = _Gain(*found[:2], room_to_lose(sum(before), len(lines), entry["chance"]))
     return gains
 
 

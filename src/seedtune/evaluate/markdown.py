@@ -123,10 +123,12 @@ def _forgetting(found: Tree | None) -> list[str]:
     margin = f"{100 * found['margin']:g}"
     lines = ["", "## What was forgotten", "", f"**{found['verdict']}**", ""]
     lines += [f"A loss of {margin} points was accepted beforehand (`evaluate.margin`). One-sided score test.", ""]
-    lines += ["| suite | n | base | tuned | gain, points | |", "| --- | ---: | ---: | ---: | ---: | --- |"]
+    lines += ["| suite | n | chance | base | tuned | gain, points | |"]
+    lines += ["| --- | ---: | ---: | ---: | ---: | ---: | --- |"]
     for name, entry in {**found["suites"], "all": found}.items():
-        cells = [name, str(entry["n"]), _share(entry["base"]), _share(entry["tuned"]), _points(entry["gain"])]
-        lines.append(f"| {' | '.join(cells)} | {'no worse' if entry['shown'] else 'not shown'} |")
+        said = "no worse" if entry["shown"] else "not shown" if entry["tells"] else "base too weak to tell"
+        cells = [name, str(entry["n"]), f"{entry['chance']:.0%}", _share(entry["base"]), _share(entry["tuned"])]
+        lines.append(f"| {' | '.join(cells)} | {_points(entry['gain'])} | {said} |")
     return lines
 
 

@@ -22,6 +22,7 @@ from seedtune.evaluate.statistics import (
     no_worse,
     no_worse_verdict,
     paired_bootstrap,
+    room_to_lose,
     verdict,
     wilson,
 )
@@ -206,7 +207,8 @@ def _part(job: Job, judged: Judged, members: Sequence[int]) -> Tree:
 def forgetting(jobs: Sequence[Job], judged: Judged, margin: float) -> Tree | None:
     """Whether the tuned model is shown to be no worse than the base in general abilities.
 
-    All suites together decide; each by itself is reported beside, with the same test.
+    All suites together decide; each by itself is reported beside, with the same test. Nothing is shown by a base that
+    is itself at the floor (:func:`seedtune.evaluate.statistics.can_tell`).
 
     Args:
         jobs: What was asked; those of the part ``general`` count, each suite by its primary method.
@@ -220,21 +222,25 @@ def forgetting(jobs: Sequence[Job], judged: Judged, margin: float) -> Tree | Non
     if not asked:
         return None
     base, tuned = ({job.name: _right(judged[model, job.name]) for job in asked} for model in _OWN)
-    suites = {name: _no_worse(base[name], tuned[name], margin) for name in base}
-    whole = _no_worse(list(chain(*base.values())), list(chain(*tuned.values())), margin)
+    suites = {job.name: _no_worse(base[job.name], tuned[job.name], margin, _chance(job.items)) for job in asked}
+    chance = _chance([item for job in asked for item in job.items])
+    whole = _no_worse(list(chain(*base.values())), list(chain(*tuned.values())), margin, chance)
     return {"margin": margin, **whole, "suites": suites}
 
 
-def _no_worse(base: Sequence[bool], tuned: Sequence[bool], margin: float) -> Tree:
+def _no_worse(base: Sequence[bool], tuned: Sequence[bool], margin: float, chance: float) -> Tree:
     test, n = mcnemar(base, tuned), len(base)
-    result = no_worse(test, n, margin)
+    result = no_worse(test, n, margin, room_to_lose(sum(base), n, chance))
     needed = items_to_rule_out(test, n, margin)
     return {
         "n": n,
+        "chance": chance,
         "base": _share(sum(base), n),
         "tuned": _share(sum(tuned), n),
         "gain": _estimate(result.gain),
         "p": result.p,
+        "room": round(result.room, 4),
+        "tells": result.tells,
         "shown": result.shown,
         "needed": needed,
         "verdict": no_worse_verdict(result, needed if needed > n else None),

@@ -128,19 +128,55 @@ class NonInferiority(NamedTuple):
     """Tuned minus base, with the two-sided interval whose lower bound decides."""
     p: float
     """One-sided, of "worse by the margin or more"."""
+    room: float
+    """See :func:`room_to_lose`."""
+    tells: bool
+    """See :func:`can_tell`."""
     shown: bool
 
 
-def no_worse(test: PairedTest, items: int, margin: float, alpha: float = 0.025) -> NonInferiority:
+def room_to_lose(correct: int, items: int, chance: float, confidence: float = 0.95) -> float:
+    """What a model has above guessing for sure: the lower bound of its Wilson interval, less what guessing gives.
+
+    Args:
+        correct: Items that it has right.
+        items: All items.
+        chance: Accuracy of guessing, 0..1.
+        confidence: 0..1.
+
+    Returns:
+        -1..1; not above 0 where the model is not shown to be better than guessing.
+    """
+    return wilson(correct, items, confidence).low - chance
+
+
+def can_tell(room: float, margin: float, gained: Interval) -> bool:
+    """Whether these items, asked of this base, could have shown a loss of ``margin``: assay sensitivity (ICH E10).
+
+    Who has nothing to lose loses nothing, so that "no worse" would be true whatever training did. As a trial may accept
+    a loss only within what its control does for sure better than a placebo, the base has to be above guessing by more
+    than the margin, by the lower bound of its interval. A gain that is shown needs no such proof: it is one.
+
+    Args:
+        room: What the base can lose (:func:`room_to_lose`).
+        margin: The loss that would be accepted.
+        gained: The interval of tuned minus base.
+    """
+    return room > margin or gained.low > 0
+
+
+def no_worse(test: PairedTest, items: int, margin: float, room: float, alpha: float = 0.025) -> NonInferiority:
     """Score test that the tuned model is not worse than the base model by ``margin`` or more (Tango 1998).
 
     It is shown exactly where the lower bound of the two-sided interval (95% for the usual alpha of 0.025) lies above
-    -margin. Not shown is not the same as worse: too few items show nothing, and none at all give p = 1.
+    -margin and a loss could have been seen (:func:`can_tell`). Not shown is not the same as worse: too few items show
+    nothing, and none at all give p = 1.
 
     Args:
         test: The counts of items that one model alone has right.
         items: All items.
         margin: The loss of accuracy that would be accepted, chosen before the answers are seen; above 0, below 1.
+        room: What the base has to lose (:func:`room_to_lose`), -1..1.
         alpha: One-sided level.
 
     Raises:
@@ -149,7 +185,9 @@ def no_worse(test: PairedTest, items: int, margin: float, alpha: float = 0.025) 
     if not 0 < margin < 1:
         raise ValueError(f"the margin is a share of the items, such as 0.03 for three points, not {margin}")
     p = float(norm.sf(_score((test.only_base, test.only_tuned), items, -margin))) if items else 1.0
-    return NonInferiority(margin, gain(test, items, 1 - 2 * alpha), p, p < alpha)
+    gained = gain(test, items, 1 - 2 * alpha)
+    tells = can_tell(room, margin, gained.interval)
+    return NonInferiority(margin, gained, p, room, tells, p < alpha and tells)
 
 
 def items_to_rule_out(test: PairedTest, items: int, margin: float, target: float = 0.8, alpha: float = 0.025) -> int:
@@ -363,6 +401,11 @@ def no_worse_verdict(result: NonInferiority, needed: int | None = None) -> str:
     margin, low, high = (100 * bound for bound in (result.margin, *result.gain.interval))
     numbers = f"{100 * result.gain.value:+.1f} points, interval {low:+.1f} to {high:+.1f}, p = {result.p:.2g}"
     more = f": for models that are equally good this test would need {needed:,} items" if needed is not None else ""
+    if not result.tells:
+        weak = (
+            f"this base is too weak for the question: {above_guessing(result.room)}, and the question is of {margin:g}"
+        )
+        return f"{f'Worse: some loss is shown, but {weak}' if high < 0 else f'Cannot be told: {weak}'} ({numbers})."
     if result.shown and high < 0:
         return f"Worse, but by less than {margin:g} points ({numbers})."
     if result.shown:
@@ -370,3 +413,10 @@ def no_worse_verdict(result: NonInferiority, needed: int | None = None) -> str:
     if high < 0:
         return f"Worse: a loss of {margin:g} points is not ruled out, and some loss is shown ({numbers})."
     return f"Not shown to be no worse: a loss of {margin:g} points is not ruled out ({numbers}){more}."
+
+
+def above_guessing(room: float) -> str:
+    """What a model has to lose (:func:`room_to_lose`), in words that "it" begins."""
+    if room <= 0:
+        return "it is not shown to be better than guessing"
+    return f"it is better than guessing by {100 * room:.1f} points for sure"

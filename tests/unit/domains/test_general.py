@@ -12,7 +12,8 @@ from seedtune.domains.contamination import ItemGuard, answers_of, wordings_of
 from seedtune.domains.loader import Domain, Item
 from seedtune.errors import DomainError
 from seedtune.evaluate.exact import score_exact
-from seedtune.records import SeedTask
+from seedtune.evaluate.statistics import room_to_lose
+from seedtune.records import EvalItem, SeedTask
 
 GENERAL, BGP = load_domain("general"), load_domain("bgp")
 FOLLOWING = {
@@ -50,6 +51,15 @@ def test_there_are_as_many_items_as_the_page_says() -> None:
         test, dev = (len(suite.files[split].items) for split in ("test", "dev"))
         assert f"| `{suite.name}` | `{suite.type}` | {test} | {dev} |" in page
         assert test >= 70
+
+
+def test_the_page_says_how_much_a_base_must_have_right_to_be_able_to_lose_five_points() -> None:
+    items = [item for suite in GENERAL.suites.values() for item in suite.files["test"].items]
+    chance = sum(1 / len(item.options) for item in items if isinstance(item, EvalItem)) / len(items)
+    least = next(right for right in range(len(items)) if room_to_lose(right, len(items), chance) > 0.05)
+    page = " ".join((ROOT / "docs" / "general-suite.md").read_text().split())
+    assert f"from {least} of {len(items)} right ({least / len(items):.1%}) on" in page
+    assert f"Guessing gives {chance:.1%} over all test items" in page
 
 
 @pytest.mark.parametrize(("mine", "theirs"), [(GENERAL, BGP), (BGP, GENERAL)], ids=["general", "bgp"])

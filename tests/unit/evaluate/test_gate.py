@@ -125,6 +125,16 @@ def test_no_worse_than_its_own_base_looks_at_every_suites_gain(run: Path) -> Non
     assert condition.passed is (condition.interval.low >= -0.05)
 
 
+def test_a_base_with_nothing_to_lose_is_no_evidence_that_nothing_was_lost(bench: Bench) -> None:
+    FakeStudent.says = {"statement": "Bread."}
+    bench.evaluate(*TRUTHS)
+    [by_luck] = check_gate(bench.run, [], "base", margin=0.9)
+    [confident] = check_gate(bench.run, [], "base", margin=0.9, confident=True)
+    assert confident.interval.low > -0.9
+    assert (by_luck.passed, confident.passed) == (True, False)
+    assert "base is too weak for the question" in by_luck.line
+
+
 def test_no_worse_than_another_run(bench: Bench, run: Path) -> None:
     FakeStudent.says = {"statement": "Bread."}
     worse = other_run(bench, *TRUTHS)
@@ -166,7 +176,8 @@ def test_a_gate_shows_a_line_for_each_condition(run: Path, capsys: pytest.Captur
     assert show_gate(check_gate(run, ["true_false=0.9"], "base"), as_json=False) == 1
     assert capsys.readouterr().out.splitlines() == [
         "FAIL: true_false/generate: 50.0% (15.0% to 85.0%); asked for: at least 90.0%",
-        "pass: true_false/generate: +50.0 points over base (-23.5 to +85.0); asked for: no loss above 5 points",
+        "pass: true_false/generate: +50.0 points over base (-23.5 to +85.0); asked for: no loss above 5 points "
+        "(base is too weak for the question: it is not shown to be better than guessing)",
     ]
     assert show_gate(check_gate(run, ["true_false=0.1"]), as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["passed"] is True

@@ -11,7 +11,7 @@ from seedtune.evaluate.caveats import caveats
 from seedtune.evaluate.outcomes import Judged, Place, judge
 from seedtune.evaluate.results import compare_all, forgetting, item_lines
 from seedtune.evaluate.suites import Job, Method, Question
-from seedtune.records import Answer, ClozeItem, EvalItem, ExactItem, OpenItem
+from seedtune.records import Answer, ClozeItem, EvalItem, ExactItem, OpenItem, TrueFalseItem
 
 OPTIONS = ("a", "a much longer option")
 
@@ -253,6 +253,24 @@ def test_forgetting_is_a_test_of_no_worse_and_stays_out_of_holms_correction() ->
     assert found is not None
     assert (found["n"], found["shown"], found["gain"]["value"]) == (90, True, round(-1 / 90, 4))
     assert found["verdict"].startswith("No worse: a loss of 10 points is ruled out")
+
+
+def test_a_base_at_the_floor_cannot_tell_whether_something_was_forgotten() -> None:
+    job, judged = general("-" * 200, "-" * 200)
+    found = forgetting([job], judged, 0.05)
+    assert found is not None
+    for part in (found, found["suites"][job.name]):
+        assert (part["p"] < 0.025, part["tells"], part["shown"]) == (True, False, False)
+        assert part["verdict"].startswith("Cannot be told: this base is too weak")
+
+
+def test_what_guessing_gives_is_taken_off_what_the_base_can_lose() -> None:
+    """True and False: 60% right of 200 are 53% for sure, three points above guessing."""
+    job, judged = general("+" * 120 + "-" * 80, "+" * 120 + "-" * 80)
+    item = TrueFalseItem(statement="It is so.", answer=True).as_choice()
+    found = forgetting([replace(job, items=(item,) * 200)], judged, 0.05)
+    assert found is not None
+    assert (found["chance"], found["tells"], round(found["room"], 2)) == (0.5, False, 0.03)
 
 
 def test_too_few_items_show_nothing_and_the_number_that_would_is_given() -> None:

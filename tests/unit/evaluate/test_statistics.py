@@ -25,6 +25,7 @@ from seedtune.evaluate.statistics import (
     paired_bootstrap,
     pass_at_k,
     pass_rate,
+    room_to_lose,
     verdict,
     wilson,
 )
@@ -260,21 +261,21 @@ def test_the_gain_of_no_items_is_unknown_and_of_no_differing_item_not_certain() 
 def test_no_worse_is_shown_exactly_where_the_interval_lies_above_the_margin(
     first: int, second: int, same: int, margin: float
 ) -> None:
-    result = no_worse(PairedTest(first, second, 1.0), first + second + same, margin)
+    result = no_worse(PairedTest(first, second, 1.0), first + second + same, margin, 1.0)
     assert result.shown == (result.gain.interval.low > -margin) == (result.p < 0.025)
 
 
 def test_no_worse_raises_no_more_alarms_than_it_may_at_the_margin() -> None:
     """A model that is worse by just the margin passes one time in forty."""
     counts = np.random.default_rng(0).multinomial(300, [0.15, 0.10, 0.75], 4000)
-    passed = sum(no_worse(PairedTest(int(lost), int(won), 1.0), 300, 0.05).shown for lost, won, _ in counts)
+    passed = sum(no_worse(PairedTest(int(lost), int(won), 1.0), 300, 0.05, 1.0).shown for lost, won, _ in counts)
     assert passed / 4000 == pytest.approx(0.025, abs=0.01)
 
 
 @pytest.mark.parametrize("margin", [0.0, -0.1, 1.0, 3])
 def test_a_margin_is_a_share(margin: float) -> None:
     with pytest.raises(ValueError, match=r"such as 0\.03"):
-        no_worse(paired(1, 1), 10, margin)
+        no_worse(paired(1, 1), 10, margin, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -287,11 +288,44 @@ def test_a_margin_is_a_share(margin: float) -> None:
     ],
 )
 def test_the_verdict_on_no_worse_says_what_is_ruled_out(only_base: int, only_tuned: int, words: str) -> None:
-    assert no_worse_verdict(no_worse(PairedTest(only_base, only_tuned, 1.0), 200, 0.06)).startswith(words)
+    assert no_worse_verdict(no_worse(PairedTest(only_base, only_tuned, 1.0), 200, 0.06, 1.0)).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("base", "chance", "words"),
+    [
+        (0, 0.0, "Cannot be told: this base is too weak for the question: it is not shown to be better than guessing"),
+        (3, 0.0, "Cannot be told: this base is too weak for the question: it is better than guessing by 0.4 points"),
+        (5, 0.0, "Worse: some loss is shown, but this base is too weak for the question"),
+    ],
+)
+def test_a_base_with_next_to_nothing_to_lose_shows_nothing(base: int, chance: float, words: str) -> None:
+    """Everything that it had right is forgotten, and still less than five points are lost."""
+    test, n = mcnemar([True] * base + [False] * (263 - base), [False] * 263), 263
+    result = no_worse(test, n, 0.05, room_to_lose(base, n, chance))
+    assert result.p < 0.025
+    assert not result.shown
+    assert no_worse_verdict(result).startswith(words)
+
+
+@given(st.integers(0, 300), st.floats(0, 0.5), st.floats(0.01, 0.3))
+@settings(max_examples=100, deadline=None)
+def test_no_worse_is_shown_only_by_a_base_that_is_above_guessing_by_more_than_the_margin(
+    base: int, chance: float, margin: float
+) -> None:
+    """Both answer alike, so that the gain is 0 whatever they know."""
+    result = no_worse(PairedTest(0, 0, 1.0), 300, margin, room_to_lose(base, 300, chance))
+    assert result.shown == (result.p < 0.025 and wilson(base, 300).low - chance > margin)
+
+
+def test_a_gain_that_is_shown_needs_no_strong_base() -> None:
+    result = no_worse(PairedTest(0, 30, 0.0), 263, 0.05, room_to_lose(0, 263, 0.0))
+    assert result.shown
+    assert no_worse_verdict(result).startswith("No worse")
 
 
 def test_nothing_is_shown_to_be_no_worse_without_items() -> None:
-    result = no_worse(mcnemar([], []), 0, 0.05)
+    result = no_worse(mcnemar([], []), 0, 0.05, room_to_lose(0, 0, 0.0))
     assert (result.shown, result.p) == (False, 1.0)
 
 
@@ -428,11 +462,11 @@ def test_so_many_items_with_the_same_share_are_enough_and_the_power_is_what_was_
     """Drawn anew: models that are equally good and differ on a tenth of the items pass in about 80% of trials."""
     needed = items_to_rule_out(PairedTest(10, 10, 1.0), 200, 0.05)
     draws = np.random.default_rng(3).multinomial(needed, [0.05, 0.05, 0.9], size=400)
-    shown = [no_worse(PairedTest(int(lost), int(won), 1.0), needed, 0.05).shown for lost, won, _ in draws]
+    shown = [no_worse(PairedTest(int(lost), int(won), 1.0), needed, 0.05, 1.0).shown for lost, won, _ in draws]
     assert 0.72 < sum(shown) / len(shown) < 0.88
 
 
 def test_a_verdict_says_how_many_items_would_be_needed_only_where_nothing_is_shown() -> None:
-    unclear = no_worse(PairedTest(5, 5, 1.0), 50, 0.05)
+    unclear = no_worse(PairedTest(5, 5, 1.0), 50, 0.05, 1.0)
     assert no_worse_verdict(unclear, 630).endswith(": for models that are equally good this test would need 630 items.")
-    assert "need" not in no_worse_verdict(no_worse(PairedTest(0, 0, 1.0), 500, 0.05), 10)
+    assert "need" not in no_worse_verdict(no_worse(PairedTest(0, 0, 1.0), 500, 0.05, 1.0), 10)

@@ -442,6 +442,15 @@ def test_what_was_forgotten_is_said_before_the_suites(run: Run) -> None:
     assert text.index("No worse. The loss that would be accepted, 5 points") < text.index("No difference shown.")
 
 
+def test_a_suite_whose_base_is_too_weak_says_so(run: Run) -> None:
+    evaluated(run)
+    share = {"correct": 0, "accuracy": 0.0, "interval": [0.0, 0.3]}
+    entry = {"n": 10, "base": share, "tuned": share, "gain": {"value": 0.0, "interval": [-0.3, 0.3]}}
+    entry |= {"shown": False, "tells": False}
+    change_report(run, forgetting={"margin": 0.05, "verdict": "Too weak.", "suites": {"general:sums": entry}, **entry})
+    assert "base too weak to tell" in page_of(run).text
+
+
 def test_an_evaluation_without_a_tuned_model_has_a_page(run: Run) -> None:
     evaluated(run)
     path = run.path / "evaluate" / "report.json"
