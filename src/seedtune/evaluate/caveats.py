@@ -30,8 +30,9 @@ def _of_looks(report: Mapping[str, Any]) -> list[str]:
         return ["These are the items that settings are chosen by: not a result to report."]
     if looks["total"] == 1:
         return ["The test items were looked at once."]
+    where = f"in {looks['runs']} runs, " if looks["runs"] > 1 else ""
     return [
-        f"The test items were looked at {looks['total']} times, for {looks['models']} tuned models "
+        f"The test items were looked at {looks['total']} times, {where}for {looks['models']} tuned models "
         f"({looks['at_this_model']} times for this one): each look is a chance to choose what happens to do well. "
         "Choose with evaluate.split=dev."
     ]

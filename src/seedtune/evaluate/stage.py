@@ -18,7 +18,7 @@ from seedtune.errors import EvaluationError, SandboxError
 from seedtune.evaluate.answers import RECORDS, answer_key, append, earlier_answers, own_answers
 from seedtune.evaluate.asking import Ask
 from seedtune.evaluate.caveats import caveats
-from seedtune.evaluate.looks import look
+from seedtune.evaluate.looks import Looks, look
 from seedtune.evaluate.markdown import as_markdown
 from seedtune.evaluate.outcomes import Answers, judge
 from seedtune.evaluate.overlap import Overlap, find_overlap, summary, training_tasks
@@ -108,7 +108,7 @@ def run_evaluate(run: runs.Run, domain: Domain) -> None:
         }
         if config.evaluate.split == "test":
             tuned = about["models"].get("tuned", about["models"]["base"])["digest"]
-            report["looks"] = look(folder, fingerprint, tuned, [job.name for job in plan.jobs])._asdict()
+            report["looks"] = _looks(plan, folder, fingerprint, tuned)._asdict()
         report["caveats"] = caveats(report)
         write_records(folder / "items.jsonl", item_lines(plan.jobs, judged, contaminated))
         write_records(folder / "showcase.jsonl", _showcase(plan, answers))
@@ -118,6 +118,17 @@ def run_evaluate(run: runs.Run, domain: Domain) -> None:
         errors = sum(bool(answer.error) for answer in answers.values())
         done([folder / name for name in files], {"errors": errors})
         _log_verdicts(report)
+
+
+def _looks(plan: _Plan, folder: Path, evaluation: str, model: str) -> Looks:
+    asked = {job.suite for job in plan.jobs}
+    # The whole suites: who asks a part of the items by evaluate.limit has looked at them as well.
+    items = {
+        each.suite.name: content_id(sorted(item.id for item in each.asked.items))
+        for each in plan.chosen
+        if each.suite.name in asked
+    }
+    return look(folder, evaluation, model, [job.name for job in plan.jobs], items)
 
 
 def _log_verdicts(report: Mapping[str, Any]) -> None:

@@ -39,6 +39,11 @@ def show_sweep(folder: Path) -> int:
     console.say(_verdict(results[0]))
     best = console.relative(folder / "best.yaml")
     console.say(f"config: {best} (to train it in the run itself: seedtune train {best})")
+    one = console.relative(folder / results[0]["label"] / "config.yaml")
+    console.say(
+        f"questions, while you choose: seedtune evaluate {one} --set evaluate.split=dev "
+        "(test is for the one that is chosen)"
+    )
     console.say(f"table and picture: {console.relative(folder / PAGE)}")
     return 0
 

@@ -6,7 +6,9 @@
       <combination>/   a run of its own, whose ``generate`` is a link to that of the run
 
 A combination is trained by :func:`seedtune.train.stage.run_train`, so one that is done is skipped and one that was
-broken off goes on. Not covered: whether a difference is more than chance; several seeds would tell.
+broken off goes on. Not covered: whether a difference is more than chance; several seeds would tell. Who compares
+combinations by questions as well asks those of ``dev`` (``evaluate.split=dev``); ``test`` is for the one that is
+chosen.
 """
 
 import gc

@@ -164,7 +164,7 @@ def test_an_open_suite_has_its_coverage_with_an_interval() -> None:
 
 
 NOTHING: dict[str, Any] = {"items": [], "near": [], "rows": 1200, "not_compared": 0}
-ONCE = {"at_this_model": 1, "models": 1, "total": 1}
+ONCE = {"at_this_model": 1, "models": 1, "runs": 1, "total": 1}
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ ONCE = {"at_this_model": 1, "models": 1, "total": 1}
         ({"not_compared": 3}, ONCE, ["3 rows could not be compared"]),
         (
             {},
-            {"at_this_model": 2, "models": 4, "total": 9},
+            {"at_this_model": 2, "models": 4, "runs": 1, "total": 9},
             ["looked at 9 times, for 4 tuned models (2 times for this"],
         ),
         ({}, None, ["not a result to report"]),

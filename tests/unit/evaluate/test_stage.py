@@ -248,12 +248,30 @@ def test_clean_training_rows_stop_nothing(bench: Bench) -> None:
 
 
 def test_each_evaluation_on_test_is_a_look_and_the_report_counts_them(bench: Bench) -> None:
-    assert bench.evaluate()["looks"] == {"at_this_model": 1, "models": 1, "total": 1}
+    assert bench.evaluate()["looks"] == {"at_this_model": 1, "models": 1, "runs": 1, "total": 1}
     bench.evaluate()
     bench.weights = b"another"
-    assert bench.evaluate()["looks"] == {"at_this_model": 1, "models": 2, "total": 2}
-    assert bench.evaluate("evaluate.limit=1")["looks"] == {"at_this_model": 2, "models": 2, "total": 3}
+    assert bench.evaluate()["looks"] == {"at_this_model": 1, "models": 2, "runs": 1, "total": 2}
+    assert bench.evaluate("evaluate.limit=1")["looks"] == {"at_this_model": 2, "models": 2, "runs": 1, "total": 3}
     assert "looked at 3 times" in (bench.run / "evaluate" / "report.md").read_text()
+
+
+def test_one_adapter_under_two_names_was_looked_at_twice(bench: Bench) -> None:
+    bench.evaluate()
+    bench.run = bench.run.parent / "other"
+    assert bench.evaluate("name=other", "evaluate.limit=1")["looks"] == {
+        "at_this_model": 2,
+        "models": 1,
+        "runs": 2,
+        "total": 2,
+    }
+    assert "looked at 2 times, in 2 runs, for 1 tuned models" in (bench.run / "evaluate" / "report.md").read_text()
+
+
+def test_a_run_that_asked_other_suites_saw_other_items(bench: Bench) -> None:
+    bench.evaluate("evaluate.suites=[cloze]")
+    bench.run = bench.run.parent / "other"
+    assert bench.evaluate("name=other", "evaluate.suites=[true_false]")["looks"]["total"] == 1
 
 
 def test_dev_can_be_looked_at_as_often_as_one_likes(bench: Bench) -> None:

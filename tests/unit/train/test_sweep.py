@@ -110,6 +110,17 @@ def test_what_is_done_is_skipped_and_what_was_broken_off_goes_on(config: Path, m
     assert [result["state"] for result in summary_of(folder)["combinations"]] == ["done", "done"]
 
 
+def test_the_last_words_send_who_still_chooses_to_the_dev_items(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = {"name": "r=8", "label": "r-8", "settings": {"r": "8"}, "state": "done", "reason": None, "kept": 1.0}
+    done |= {"lowest": 1.0, "lowest_step": 1, "last": 1.0, "untrained": 2.0, "steps": 1, "seconds": 1.0, "curve": []}
+    (tmp_path / "sweep.json").write_text(json.dumps({"best": "r-8", "combinations": [done]}))
+    assert show_sweep(tmp_path) == 0
+    said = "".join(capsys.readouterr().out.split())
+    assert f"{tmp_path}/r-8/config.yaml--setevaluate.split=dev" in said
+
+
 def test_one_that_fails_stands_in_the_table_with_its_reason_and_the_others_go_on(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
