@@ -22,6 +22,8 @@ _WORD = re.compile(r"\w+")
 _NOT_ASCII_WORD = re.compile(r"[^a-z0-9]+")
 _BITS = 64
 _ALL = (1 << _BITS) - 1
+_ROUNDING = 1e-9
+"""More than the float expression of a score can be off by."""
 
 
 def tokenize(text: str) -> list[str]:
@@ -100,21 +102,27 @@ class RougeIndex:
         self._lengths.append(len(tokens))
         self._ids.append(identity)
 
-    def scores(self, text: str) -> NDArray[np.float64]:
-        """ROUGE-L F against each text of the pool, in the order added; shape (pool,)."""
+    def scores(self, text: str, above: float = 0.0) -> NDArray[np.float64]:
+        """ROUGE-L F against each text of the pool, in the order added; shape (pool,).
+
+        Args:
+            text: What to compare.
+            above: Only scores above this, 0..1, are asked for: a long text that cannot reach it may count as 0.
+        """
         tokens = self._tokenizer(text)
         if not self._ids or not tokens:
             return np.zeros(len(self._ids))
-        common = self._common(tokens)
+        common = self._common(tokens, above)
         with np.errstate(divide="ignore", invalid="ignore"):
             precision = common / np.frombuffer(self._lengths, dtype=np.uint32)
             recall = common / len(tokens)
             return np.where(common > 0, 2 * precision * recall / (precision + recall), 0.0)
 
-    def nearest(self, text: str) -> Neighbour:
-        """The most similar text; the first added among equals."""
-        found = self.neighbours(text, 1)
-        return Neighbour(found.score, found.id)
+    def nearest(self, text: str, above: float = 0.0) -> Neighbour:
+        """The most similar text; the first added among equals. It is exact where its score is above ``above``."""
+        scores = self.scores(text, above)
+        best = int(scores.argmax()) if scores.size else 0
+        return Neighbour(float(scores[best]), self._ids[best]) if scores.size and scores[best] else Neighbour(0.0, "")
 
     def neighbours(self, text: str, k: int = 10) -> Neighbourhood:
         """The ``k`` most similar texts, the first added first among equals, and the mean over the pool."""
@@ -130,8 +138,8 @@ class RougeIndex:
         identity, score = found[0] if found else ("", 0.0)
         return Neighbourhood(score, identity, tuple((other, round(value, 4)) for other, value in found), mean)
 
-    def _common(self, tokens: list[str]) -> NDArray[np.float64]:
-        """Length of the longest common subsequence with each text, in tokens."""
+    def _common(self, tokens: list[str], above: float) -> NDArray[np.float64]:
+        """Length of the longest common subsequence with each text, in tokens; 0 for long ones out of reach of ``above``."""
         rows = np.full(len(self._ids), _ALL, dtype=np.uint64)
         for token in tokens:
             postings = self._postings.get(token)
@@ -142,7 +150,11 @@ class RougeIndex:
                 rows[texts] = (row + matched) | (row - matched)
         common = np.bitwise_count(~rows).astype(np.float64)
         for number, places in self._long.items():
-            common[number] = _common_long(tokens, places, self._lengths[number])
+            length = self._lengths[number]
+            # F is 2 L / (m + n), and L is at most what the shorter text has, and what of one stands in the other.
+            least = (above - _ROUNDING) * (length + len(tokens)) / 2
+            if min(length, len(tokens)) >= least and sum(map(places.__contains__, tokens)) >= least:
+                common[number] = _common_long(tokens, places, length)
         return common
 
 

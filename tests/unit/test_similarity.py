@@ -1,12 +1,14 @@
 """ROUGE-L against the package rouge-score and against a plain dynamic programme."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score import rouge_scorer
 
+from seedtune import similarity
 from seedtune.similarity import Neighbour, Neighbourhood, RougeIndex, tokenize, tokenize_ascii
 
 THRESHOLD = 0.7
@@ -158,6 +160,30 @@ def test_long_texts_are_compared_as_exactly_as_short_ones(length: int) -> None:
     for query in (*pool, " ".join(draw.choices("abcdef", k=200)), "a b c"):
         assert index_of(*pool).scores(query).tolist() == [plain_rouge(query, text) for text in pool]
         assert index_of(*pool, ascii_only=True).scores(query).tolist() == [rouge_score(query, text) for text in pool]
+
+
+@pytest.mark.parametrize("above", [0.3, THRESHOLD, 0.9])
+def test_passing_over_what_is_out_of_reach_changes_no_decision(above: float) -> None:
+    """Ties of long texts included, whose score may be rounded to either side."""
+    ties = [(7 * n, a, 20 * n - a) for n in (8, 10, 13) for a in range(7 * n, 13 * n + 1, 3)]
+    draw = random.Random(7)
+    words = [" ".join(draw.choices("abcdefgh", k=draw.randrange(20, 160))) for _ in range(60)]
+    pairs = [(with_common(c, m, "t"), with_common(c, n, "q")) for c, m, n in ties] + [*pairwise(words)]
+    for text, query in pairs:
+        index = index_of("another", text)
+        found = index.nearest(query, above)
+        assert (found.score > above) == (index.nearest(query).score > above)
+        assert found == index.nearest(query) or found.score <= above
+
+
+def test_a_long_text_that_cannot_reach_the_bound_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    monkeypatch.setattr(similarity, "_common_long", lambda tokens, places, length: compared.append(length) or 0)
+    index = index_of(with_common(100, 100, "t"), with_common(40, 90, "t"))
+    index.nearest(with_common(30, 30, "q"), THRESHOLD)
+    assert compared == []
+    index.nearest(with_common(80, 95, "q"), THRESHOLD)
+    assert compared == [100]
 
 
 def test_decisions_of_a_greedy_run_are_those_of_rouge_score() -> None:

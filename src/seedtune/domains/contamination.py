@@ -124,7 +124,7 @@ class ItemGuard:
             if found := wholes.first_in(pieces):
                 return self._hit(found[1], "whole", " ".join(found[0]))
         for text in (task.instruction, task.input):
-            score, number = self._wordings.nearest(text)
+            score, number = self._wordings.nearest(text, _ALIKE)
             if score > _ALIKE:
                 return self._hit(int(number), "rouge-l", f"{score:.2f}")
         return None

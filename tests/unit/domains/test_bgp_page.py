@@ -58,3 +58,13 @@ def test_the_spread_of_the_right_answers_is_that_of_the_page(page: str, counts: 
     assert f"the only shortest one in {test['shortest']}" in words
     statements = counts["items"]["suites"]["true_false"]["test"]
     assert f"{statements['true']} of {statements['total']} statements are true" in words
+
+
+def test_the_share_of_the_most_cited_source_is_that_of_the_page(page: str) -> None:
+    suites = load_domain("bgp").suites
+    items = [item for name in list(TITLES)[:4] for item in suites[name].items]
+    session = [item for item in items if item.topic in ("messages", "session", "attributes", "decision")]
+    cited, of_session = (sum("RFC 4271," in item.citation for item in some) for some in (items, session))
+    words = " ".join(page.split())
+    assert f"{cited} of the {len(items)} items of the first four suites cite RFC 4271" in words
+    assert f"it is {of_session} of {len(session)}." in words
