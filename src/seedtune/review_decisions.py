@@ -9,19 +9,23 @@ Where reviewers differ, the last decision counts, and the last edit. People outr
 the dataset, and what they accept enters it, whatever rejected it before.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from seedtune.errors import DataError
-from seedtune.records import Record, Task, Text, content_id, read_json_lines, validation_message
+from seedtune.records import Record, Task, Text, Verdict, content_id, read_json_lines, validation_message
 
 REVIEW = "review.jsonl"
 """The file's name in the folder of the stage ``generate``."""
+
+_MEASURED = {"similarity", "nearest", "mean_similarity", "neighbours", "scores", "printed"}
+"""What a line says of the text that was generated."""
 
 Decision = Literal["accept", "reject", "none"]
 
@@ -142,61 +146,84 @@ def read_decisions(path: Path) -> Decisions:
     return decisions
 
 
-@dataclass(frozen=True)
-class Reviewed:
-    """A generated dataset as people left it."""
+class ReviewedLine(NamedTuple):
+    """A line of a generated dataset as people left it."""
 
-    lines: list[tuple[str, dict[str, Any]]]
-    """``file:line`` and the line, as in ``instructions.jsonl``; an edited one has the id of its new text."""
-    removed: int
-    edited: int
-    added: int
-    """Rejected by a filter and accepted by a person; they come last."""
-    digest: str
-    """:meth:`Decisions.digest`."""
+    place: str
+    """``file:line``."""
+    task: dict[str, Any]
+    """As in ``instructions.jsonl``. An edited one has the id of its new text, and None for what was measured of the old
+    one."""
+    said: Literal["", "kept", "edited", "added"]
+    """By people: nothing, that it is right as it is, how it should be, or that it was rejected wrongly."""
+
+
+@dataclass
+class Reviewed:
+    """A generated dataset as people left it. Each iteration reads it anew, with one line in memory at a time."""
+
+    folder: Path
+    decisions: Decisions
+    counts: Counter[str] = field(default_factory=Counter[str])
+    """Of the iteration that was begun last, as far as it has come: lines that people left out (``removed``), and by
+    :attr:`ReviewedLine.said`."""
+
+    def __iter__(self) -> Iterator[ReviewedLine]:
+        """What was accepted, in order, and then what only people accepted.
+
+        Raises:
+            DataError: a file is missing or broken.
+        """
+        self.counts.clear()
+        any_said = bool(self.decisions.ids())
+        there: set[str] = set()
+        for line in chain(self._generated(), self._added() if any_said else ()):
+            if any_said:
+                identity = _id_of(line.task)
+                if line.said == "added" and identity in there:
+                    continue
+                there.add(identity)
+            self.counts[line.said] += 1
+            yield line
+
+    def _generated(self) -> Iterator[ReviewedLine]:
+        for number, line in read_json_lines(self.folder / "instructions.jsonl"):
+            outcome = self.decisions.outcome(_id_of(line))
+            if outcome.decision == "reject":
+                self.counts["removed"] += 1
+                continue
+            said = "edited" if outcome.edited else "kept" if outcome.decision == "accept" else ""
+            yield ReviewedLine(f"instructions.jsonl:{number}", _with_edit(line, outcome.edited), said)
+
+    def _added(self) -> Iterator[ReviewedLine]:
+        path = self.folder / "rejected.jsonl"
+        for number, line in read_json_lines(path) if path.is_file() else ():
+            candidate = line.get("candidate")
+            if not isinstance(candidate, dict):
+                raise DataError(f"{path}:{number}: expected a rejected candidate")
+            outcome = self.decisions.outcome(_id_of(candidate))
+            if outcome.decision != "accept":
+                continue
+            try:
+                accepted = Verdict.model_validate(line).line()
+            except ValidationError as problem:
+                raise DataError(f"{path}:{number}: {validation_message(problem)}") from problem
+            task = _with_edit(accepted, outcome.edited)
+            # An instruction of classic mode that never got an answer is nothing to train on.
+            if str(task["output"]).strip():
+                yield ReviewedLine(f"{path.name}:{number}", task, "added")
 
 
 def read_reviewed(folder: Path) -> Reviewed:
-    """The dataset of a run with the decisions of people applied.
+    """The dataset of a run with the decisions of people applied: the one way to read it for whoever passes it on.
 
     Args:
         folder: The stage's, with ``instructions.jsonl`` and, where there is a review, ``rejected.jsonl``.
 
     Raises:
-        DataError: a file is missing or broken.
+        DataError: the decisions cannot be read.
     """
-    decisions = read_decisions(folder / REVIEW)
-    lines: list[tuple[str, dict[str, Any]]] = []
-    removed = edited = added = 0
-    for number, line in read_json_lines(folder / "instructions.jsonl"):
-        outcome = decisions.outcome(_id_of(line))
-        if outcome.decision == "reject":
-            removed += 1
-            continue
-        edited += outcome.edited is not None
-        lines.append((f"instructions.jsonl:{number}", _with_edit(line, outcome.edited)))
-    there = {_id_of(line) for _, line in lines}
-    for place, line in _accepted_by_people(folder / "rejected.jsonl", decisions):
-        if _id_of(line) not in there:
-            there.add(_id_of(line))
-            lines.append((place, line))
-            added += 1
-    return Reviewed(lines, removed, edited, added, decisions.digest())
-
-
-def _accepted_by_people(path: Path, decisions: Decisions) -> Iterator[tuple[str, dict[str, Any]]]:
-    if not path.is_file() or not decisions.ids():
-        return
-    for number, verdict in read_json_lines(path):
-        candidate = verdict.get("candidate")
-        if not isinstance(candidate, dict):
-            raise DataError(f"{path}:{number}: expected a rejected candidate")
-        outcome = decisions.outcome(_id_of(candidate))
-        if outcome.decision == "accept":
-            line = _with_edit({"id": _id_of(candidate), **candidate}, outcome.edited)
-            # An instruction of classic mode that never got an answer is nothing to train on.
-            if str(line.get("output", "")).strip():
-                yield f"{path.name}:{number}", line
+    return Reviewed(folder, read_decisions(folder / REVIEW))
 
 
 def _id_of(task: dict[str, Any]) -> str:
@@ -204,7 +231,9 @@ def _id_of(task: dict[str, Any]) -> str:
 
 
 def _with_edit(line: dict[str, Any], edited: Task | None) -> dict[str, Any]:
-    return line if edited is None else {**line, "id": edited.id, **edited.model_dump()}
+    if edited is None:
+        return line
+    return {**line, **dict.fromkeys(_MEASURED & line.keys()), "id": edited.id, **edited.model_dump()}
 
 
 class PairAgreement(NamedTuple):

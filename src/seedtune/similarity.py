@@ -139,7 +139,7 @@ class RougeIndex:
         return Neighbourhood(score, identity, tuple((other, round(value, 4)) for other, value in found), mean)
 
     def _common(self, tokens: list[str], above: float) -> NDArray[np.float64]:
-        """Length of the longest common subsequence with each text, in tokens; 0 for long ones out of reach of ``above``."""
+        """Tokens of the longest common subsequence with each text; 0 for long ones out of reach of ``above``."""
         rows = np.full(len(self._ids), _ALL, dtype=np.uint64)
         for token in tokens:
             postings = self._postings.get(token)

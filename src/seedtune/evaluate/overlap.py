@@ -7,6 +7,7 @@ in a row are a warning only, as terms of a trade and standard sentences are as l
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from seedtune.domains import Domain, Suite
@@ -62,9 +63,9 @@ def training_tasks(run: Run, domain: Domain) -> tuple[list[Task], int]:
     tasks: dict[str, Task] = {seed.id: seed for pack in domain.packs.values() for seed in pack.seeds}
     tasks |= {task.id: task for task in computed_tasks(run.config, domain)}
     generated = run.path / "generate"
-    lines = [line for _, line in read_reviewed(generated).lines] if (generated / "instructions.jsonl").is_file() else []
-    lines += [line for path in run.config.train.data for _, line in read_json_lines(path)]
-    for line in lines:
+    reviewed = read_reviewed(generated) if (generated / "instructions.jsonl").is_file() else ()
+    data = (line for path in run.config.train.data for _, line in read_json_lines(path))
+    for line in chain((each.task for each in reviewed), data):
         task = Task(**{key: line[key] for key in ("instruction", "input", "output") if key in line})
         tasks.setdefault(task.id, task)
     found = [task for key, task in tasks.items() if key in wanted]

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from seedtune.generate.funnel import PENDING, Funnel, up_to_goal
 from seedtune.generate.journal import read_events
@@ -25,26 +24,11 @@ def write_views(folder: Path, funnel: Funnel) -> list[Path]:
     with writing_lines(folder / INSTRUCTIONS) as keep, writing_lines(folder / REJECTED) as reject:
         for verdict in _decided(folder / "journal.jsonl", funnel.goal):
             if verdict.kept:
-                keep(_example(verdict))
+                keep(verdict.line())
             else:
                 reject(verdict)
     write_atomic(folder / FUNNEL, json.dumps(funnel.as_json(), indent=2) + "\n")
     return [folder / name for name in (INSTRUCTIONS, REJECTED, FUNNEL)]
-
-
-def _example(verdict: Verdict) -> dict[str, Any]:
-    """A line of the dataset: lists of objects and no empty ones, which every reader of JSON Lines and Parquet takes."""
-    near = [{"id": identity, "similarity": similarity} for identity, similarity in verdict.neighbours]
-    return {
-        "id": verdict.candidate.id,
-        **verdict.candidate.model_dump(mode="json"),
-        "similarity": verdict.similarity,
-        "nearest": verdict.nearest,
-        "mean_similarity": verdict.mean_similarity,
-        "neighbours": near,
-        **({"scores": verdict.scores} if verdict.scores else {}),
-        **({"printed": verdict.printed} if verdict.printed else {}),
-    }
 
 
 def count_accepted(folder: Path) -> int:

@@ -77,7 +77,7 @@ def export(run: runs.Run, domain: Domain, to: Format, out: Path | None = None, w
 
 def _examples(source: Path, seeds: list[Example]) -> Iterator[Example]:
     yield from seeds
-    for place, line in read_reviewed(source.parent).lines:
+    for place, line, _ in read_reviewed(source.parent):
         try:
             task = Task(instruction=line["instruction"], input=line["input"], output=line["output"])
             yield Example(task, line["pack"], "generated")

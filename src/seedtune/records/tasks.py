@@ -1,6 +1,7 @@
 """Tasks: written by a person, by a teacher, or computed."""
 
 from functools import cached_property
+from typing import Any
 
 from pydantic import Field
 
@@ -82,3 +83,17 @@ class Verdict(Record):
     """Of the further filters and of the judge, by their names."""
     printed: Text = ""
     """What its programs printed on trial data, the beginning of it; empty where none was run."""
+
+    def line(self) -> dict[str, Any]:
+        """The candidate as a line of the dataset: lists of objects and no empty ones, which every reader takes."""
+        near = [{"id": identity, "similarity": similarity} for identity, similarity in self.neighbours]
+        return {
+            "id": self.candidate.id,
+            **self.candidate.model_dump(mode="json"),
+            "similarity": self.similarity,
+            "nearest": self.nearest,
+            "mean_similarity": self.mean_similarity,
+            "neighbours": near,
+            **({"scores": self.scores} if self.scores else {}),
+            **({"printed": self.printed} if self.printed else {}),
+        }

@@ -150,15 +150,11 @@ def refuse_errors(findings: Iterable[Finding]) -> None:
 def _reviewed(folder: Path) -> list[tuple[str, dict[str, Any]]]:
     """What was generated, as people left it, with the place of each line."""
     reviewed = read_reviewed(folder)
-    if reviewed.digest:
-        logger.info(
-            "train: people took out %d generated rows, changed %d and added %d (%s)",
-            reviewed.removed,
-            reviewed.edited,
-            reviewed.added,
-            REVIEW,
-        )
-    return reviewed.lines
+    lines = [(line.place, line.task) for line in reviewed]
+    if reviewed.decisions.digest():
+        counts = [reviewed.counts[what] for what in ("removed", "edited", "added")]
+        logger.info("train: people took out %d generated rows, changed %d and added %d (%s)", *counts, REVIEW)
+    return lines
 
 
 def _without_repeats(entries: Iterable[tuple[str, Example]]) -> tuple[Corpus, list[Finding]]:

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from run_on_disk import ROWS, generated
+from conftest import write_jsonl
+from run_on_disk import ROWS, generated, row
 from seedtune.domains import load_domain
 from seedtune.errors import DataError
 from seedtune.publish.formats import FILES, Format, export
@@ -82,6 +84,33 @@ def test_seeds_come_first_where_asked_for(run: Run, to: Format) -> None:
     assert len(rows) == len(seeds) + len(ROWS)
     assert seeds[0].instruction in str(rows[0])
     assert "hold timer" in str(rows[len(seeds)])
+
+
+@pytest.mark.parametrize("to", FILES)
+def test_what_people_rejected_or_changed_is_exported_so(run: Run, to: Format) -> None:
+    better = {"instruction": "Explain the hold timer.", "output": "Better."}
+    words = [
+        {"id": ROWS[0]["id"], "decision": "accept", "edited": better},
+        {"id": ROWS[1]["id"], "decision": "reject"},
+    ]
+    write_jsonl(run.path / "generate" / "review.jsonl", words)
+    rows = str(loaded(written(run, to), "parquet" if to == "parquet" else "json"))
+    assert "Better." in rows
+    assert "route reflector" in rows
+    assert "bogons" not in rows
+
+
+@pytest.mark.parametrize("to", ["messages", "sharegpt", "alpaca"])
+def test_an_export_holds_a_row_at_a_time(run: Run, to: Format) -> None:
+    rows = [row(f"Explain {n}.", output="x" * 2000) for n in range(3_000)]
+    write_jsonl(run.path / "generate" / "instructions.jsonl", rows)
+    written(run, to)
+    tracemalloc.start()
+    try:
+        written(run, to)
+        assert tracemalloc.get_traced_memory()[1] < 2e6
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("to", FILES)

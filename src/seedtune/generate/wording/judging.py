@@ -20,6 +20,7 @@ from seedtune.generate.wording.parsing import without_reasoning
 from seedtune.generate.wording.prompting import NO_INPUT, Form, mark_of, template
 from seedtune.generate.wording.structured import closed_object, members, read_list, text_of
 from seedtune.records import Candidate, Decoding, Message
+from seedtune.review_decisions import cohen_kappa
 
 JUDGEMENT_DECODING = Decoding(temperature=0.0)
 """The same task gets the same score, as far as the endpoint can."""
@@ -177,19 +178,6 @@ def _of_lines(text: str, broken_off: bool) -> list[tuple[int, Judgement | None]]
 
 
 def agreement(pairs: Iterable[tuple[bool, bool]]) -> Agreement:
-    """Compare decisions: the judge's and a person's, whether to keep a task.
-
-    Cohen's kappa, (p_o - p_e) / (1 - p_e), with p_o the share of tasks decided alike and p_e the share expected of two
-    who decide independently, each with their own rate (Cohen 1960, "A coefficient of agreement for nominal scales").
-    """
-    counts = Counter(pairs)
-    n = counts.total()
-    agreed = counts[True, True] + counts[False, False]
-    if n == 0:
-        return Agreement(0, 0, None)
-    judge = counts[True, True] + counts[True, False]
-    person = counts[True, True] + counts[False, True]
-    # In whole numbers, p_e = expected / n**2: 1 - p_e is then exactly 0 where both put all on one side.
-    expected = judge * person + (n - judge) * (n - person)
-    beyond = n * n - expected
-    return Agreement(n, agreed, (agreed * n - expected) / beyond if beyond else None)
+    """Compare decisions: the judge's and a person's, whether to keep a task."""
+    both = list(pairs)
+    return Agreement(len(both), sum(judge == person for judge, person in both), cohen_kappa(both))

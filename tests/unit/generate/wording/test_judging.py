@@ -248,19 +248,3 @@ def test_kappa_is_that_of_a_worked_table() -> None:
     """20 kept by both, 15 dropped by both, 5 and 10 decided apart: p_o = 0.7, p_e = 0.5."""
     pairs = [(True, True)] * 20 + [(True, False)] * 5 + [(False, True)] * 10 + [(False, False)] * 15
     assert agreement(pairs) == Agreement(50, 35, pytest.approx(0.4))
-
-
-@pytest.mark.parametrize(
-    ("pairs", "kappa"),
-    [
-        ([(True, True), (False, False)], 1.0),
-        ([(True, False), (False, True)], -1.0),
-        ([(True, True), (True, False), (False, True), (False, False)], 0.0),
-        ([(True, True)] * 3, None),
-        ([(False, False)] * 3, None),
-        ([(True, False)] * 3, 0.0),
-        ([], None),
-    ],
-)
-def test_kappa_of_plain_cases(pairs: list[tuple[bool, bool]], kappa: float | None) -> None:
-    assert agreement(pairs).kappa == kappa
