@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from seedtune.config import Config
+from seedtune.config import Config, GenerateConfig
 from seedtune.domains import Pack
 from seedtune.errors import ConfigError
 from seedtune.generate.documents import Passage, digest, read_passages
@@ -53,7 +53,7 @@ class Composer:
     @property
     def tasks_asked(self) -> int:
         """New tasks that one request asks for."""
-        return strict.ASKED[self._config.mode] if self._config.fidelity == "strict" else self._config.tasks_per_request
+        return tasks_asked(self._config)
 
     @property
     def passages_digest(self) -> str:
@@ -133,7 +133,7 @@ class Composer:
             parents=tuple(task.id for task in seeds),
             messages=strict.task_messages(pack.prompt, seeds),
             prefix=strict.task_prefix(len(seeds)),
-            decoding=strict.DECODING["tasks"],
+            decoding=decoding_of(self._config, "tasks"),
         )
 
     def _shows_passages(self, pack: Pack) -> bool:
@@ -164,7 +164,7 @@ class Composer:
             messages=self._classic.instruction_messages(pack.prompt, shown, count, form),
             prefix=self._classic.reply_prefix("instructions", len(shown), form),
             reply_schema=classic.instructions_schema(count) if structured else None,
-            decoding=self._decoding("instructions"),
+            decoding=decoding_of(self._config, "instructions"),
         )
 
     def _classification(self, index: int, work: FollowUp, structured: bool) -> Request:
@@ -177,7 +177,7 @@ class Composer:
             messages=self._classic.classification_messages(candidate.instruction, form),
             prefix=self._classic.reply_prefix("classification", form=form),
             reply_schema=classic.classification_schema() if structured else None,
-            decoding=self._decoding("classification"),
+            decoding=decoding_of(self._config, "classification"),
         )
 
     def _instances(self, index: int, work: FollowUp, structured: bool) -> Request:
@@ -193,15 +193,8 @@ class Composer:
             ),
             prefix=self._classic.reply_prefix("instances", form=form),
             reply_schema=classic.instances_schema(work.is_classification) if structured else None,
-            decoding=self._decoding("instances"),
+            decoding=decoding_of(self._config, "instances"),
         )
-
-    def _decoding(self, step: Step) -> Decoding:
-        """As in the paper; in fixed mode no reply is longer than the user lets the teacher write."""
-        decoding, most = self._classic.DECODING[step], self._config.teacher.sampling.max_tokens
-        if self._config.fidelity == "strict" or decoding.max_tokens is None:
-            return decoding
-        return decoding.model_copy(update={"max_tokens": min(decoding.max_tokens, most)})
 
     def _judgement(self, index: int, work: FollowUp, structured: bool) -> Request:
         candidates, form = [verdict.candidate for verdict in work.pending], _form(structured)
@@ -213,9 +206,27 @@ class Composer:
             messages=judgement_messages(self.rubric, candidates, form, passage=self.passage(work.source)),
             prefix=judgement_prefix(form),
             reply_schema=judgement_schema(len(candidates)) if structured else None,
-            decoding=JUDGEMENT_DECODING,
+            decoding=decoding_of(self._config, "judgement"),
             source=work.source,
         )
+
+
+def tasks_asked(config: GenerateConfig) -> int:
+    """New tasks, or in classic mode instructions, that one request asks for."""
+    return strict.ASKED[config.mode] if config.fidelity == "strict" else config.tasks_per_request
+
+
+def decoding_of(config: GenerateConfig, step: Step) -> Decoding | None:
+    """What a request sets itself; None leaves all to the teacher's settings.
+
+    Classic mode is as in the paper; in fixed mode no reply is longer than the user lets the teacher write.
+    """
+    if step == "judgement":
+        return JUDGEMENT_DECODING
+    own = (strict if config.fidelity == "strict" else classic).DECODING.get(step)
+    if own is None or own.max_tokens is None or config.fidelity == "strict":
+        return own
+    return own.model_copy(update={"max_tokens": min(own.max_tokens, config.teacher.sampling.max_tokens)})
 
 
 def instruction_id(instruction: str) -> str:

@@ -1,11 +1,15 @@
 """The dataset card: ``generate/README.md`` in the hub's format, its pictures, and ``generate/card.html``.
 
-Everything in it is counted from the run's files. Text of a model or an endpoint stands in fences and code spans only,
-so that a task cannot put a link, a picture or HTML into the card. Addresses and folders of the run stay out of it.
+Everything in it is counted from the run's files, with the decisions of people applied. Text of a model or an endpoint
+stands in fences and code spans only, so that a task cannot put a link, a picture or HTML into the card. Addresses and
+folders of the run stay out of it.
 """
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,14 +21,16 @@ from markupsafe import Markup
 from seedtune import __version__, console, models, runs
 from seedtune.config import Config, JudgeConfig, LocalTeacherConfig, OpenAITeacherConfig
 from seedtune.domains import Domain
+from seedtune.domains.contamination import ItemGuard
 from seedtune.errors import DataError
 from seedtune.generate.wording.judging import Agreement, agreement
 from seedtune.publish import pictures
+from seedtune.publish.method import method_of
 from seedtune.publish.statistics import PARTS, DatasetStatistics, Histogram, count
-from seedtune.records import content_id, read_json_lines, write_atomic
-from seedtune.review_decisions import read_decisions
+from seedtune.records import Task, content_id, read_json_lines, write_atomic
+from seedtune.review_decisions import REVIEW, ReviewedLine, read_decisions, read_reviewed
 
-CARD, PAGE, DATA = "README.md", "card.html", "instructions.jsonl"
+CARD, PAGE, DATA, FUNNEL = "README.md", "card.html", "instructions.jsonl", "funnel.json"
 PICTURES = ("verbs.svg", "lengths.svg", "similarity.svg")
 HUB_ID = "PATH_OR_HUB_ID_OF_THIS_DATASET"
 """Stands in the card until it is pushed."""
@@ -37,11 +43,25 @@ _LICENCES = {
 """Those of the hub's identifiers that suit a dataset."""
 
 
+@dataclass(frozen=True)
+class Card:
+    """What is said of a dataset."""
+
+    text: str
+    """Markdown behind front matter."""
+    page: str
+    """The same in HTML, with the pictures in it."""
+    drawn: dict[str, Markup]
+    """The pictures by file name; empty where there is nothing to draw."""
+    funnel: dict[str, Any]
+    """Of ``funnel.json``; what people decided is under ``reviewed``."""
+
+
 def write_dataset_card(run: runs.Run, domain: Domain) -> Path:
-    """Write the card, its pictures and the page.
+    """Write the card, its pictures and the page into ``generate/``.
 
     Args:
-        run: The run; ``generate/instructions.jsonl`` and ``generate/funnel.json`` are read.
+        run: The run.
         domain: The domain that it was generated for.
 
     Returns:
@@ -51,20 +71,90 @@ def write_dataset_card(run: runs.Run, domain: Domain) -> Path:
         DataError: nothing is generated yet, or a file is broken.
     """
     folder = run.path / "generate"
-    if not (folder / DATA).is_file() or not (folder / "funnel.json").is_file():
-        raise DataError(f"{folder}: nothing is generated yet: run 'seedtune generate' first")
-    statistics = count((line for _, line in read_json_lines(folder / DATA)), run.config.seed)
-    drawn = _draw(statistics)
-    for name, picture in drawn.items():
+    card = compose(run, domain)
+    for name, picture in card.drawn.items():
         if picture:
             write_atomic(folder / name, str(picture) + "\n")
         else:
             (folder / name).unlink(missing_ok=True)
-    facts = {**_facts(run, domain, statistics), "drawn": drawn}
-    matter = yaml.safe_dump(front_matter(domain, statistics), sort_keys=False, allow_unicode=True)
-    write_atomic(folder / CARD, f"---\n{matter}---\n\n{_render('dataset_card.md.j2', facts, markdown=True)}")
-    write_atomic(folder / PAGE, _render("dataset_card.html.j2", facts, markdown=False))
+    write_atomic(folder / CARD, card.text)
+    write_atomic(folder / PAGE, card.page)
     return folder / CARD
+
+
+def compose(
+    run: runs.Run, domain: Domain, hub_id: str = HUB_ID, keep: Callable[[dict[str, Any]], None] | None = None
+) -> Card:
+    """The card of a dataset as people left it, from one reading of its rows.
+
+    Args:
+        run: The run; ``generate/instructions.jsonl``, ``funnel.json`` and the decisions of people are read.
+        domain: The domain that it was generated for.
+        hub_id: Where it can be loaded from.
+        keep: Takes every row that is counted.
+
+    Raises:
+        DataError: nothing is generated yet, or a file is broken.
+    """
+    folder = generated(run)
+    reviewed = read_reviewed(folder)
+    recheck = _Recheck(domain, run.config.generate.decontaminate)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for line in reviewed:
+            recheck.see(line)
+            if keep is not None:
+                keep(line.task)
+            yield line.task
+
+    statistics = count(rows(), run.config.seed)
+    drawn = _draw(statistics)
+    funnel = _read_object(folder / FUNNEL)
+    if reviewed.decisions.digest():
+        funnel["reviewed"] = {key: reviewed.counts[key] for key in ("removed", "edited", "added", "kept")}
+    facts = {
+        **_facts(run, domain, statistics, funnel),
+        "hub_id": hub_id,
+        "drawn": drawn,
+        "read": sum(reviewed.counts[said] for said in ("kept", "edited", "added")),
+        "edited": reviewed.counts["edited"],
+        "recheck": recheck,
+    }
+    matter = yaml.safe_dump(front_matter(domain, statistics), sort_keys=False, allow_unicode=True)
+    text = f"---\n{matter}---\n\n{_render('dataset_card.md.j2', facts, markdown=True)}"
+    return Card(text, _render("dataset_card.html.j2", facts, markdown=False), drawn, funnel)
+
+
+def generated(run: runs.Run) -> Path:
+    """The folder of the stage.
+
+    Raises:
+        DataError: nothing is generated yet.
+    """
+    folder = run.path / "generate"
+    if not (folder / DATA).is_file() or not (folder / FUNNEL).is_file():
+        raise DataError(f"{folder}: nothing is generated yet: run 'seedtune generate' first")
+    return folder
+
+
+class _Recheck:
+    """Whether what people changed or added resembles an evaluation item: filters saw another text, or were outvoted."""
+
+    def __init__(self, domain: Domain, wanted: bool) -> None:
+        self._domain = domain
+        self._wanted = wanted
+        self.n = 0
+        self.hits = 0
+
+    def see(self, line: ReviewedLine) -> None:
+        """Compare a line, if it is one of those."""
+        if self._wanted and line.said in ("edited", "added"):
+            self.n += 1
+            self.hits += self._guard.hit(Task(**{part: line.task[part] for part in PARTS})) is not None
+
+    @cached_property
+    def _guard(self) -> ItemGuard:
+        return ItemGuard.of(self._domain)
 
 
 def front_matter(domain: Domain, statistics: DatasetStatistics) -> dict[str, Any]:
@@ -106,11 +196,11 @@ def _draw(statistics: DatasetStatistics) -> dict[str, Markup]:
     return dict(zip(PICTURES, drawn, strict=True))
 
 
-def _facts(run: runs.Run, domain: Domain, statistics: DatasetStatistics) -> dict[str, Any]:
-    """What both templates show."""
+def _facts(run: runs.Run, domain: Domain, statistics: DatasetStatistics, funnel: dict[str, Any]) -> dict[str, Any]:
+    """What both templates show of the run."""
     config, folder = run.config, run.path / "generate"
     packs = domain.select_packs(config.generate.packs)
-    funnel, spent = _read_object(folder / "funnel.json"), run.stage("generate").get("numbers", {})
+    spent = run.stage("generate").get("numbers", {})
     guarded = sum(len(suite.items) for suite in domain.suites.values())
     return {
         "name": config.name,
@@ -120,10 +210,10 @@ def _facts(run: runs.Run, domain: Domain, statistics: DatasetStatistics) -> dict
         "content": domain.content_id(packs),
         "packs": {pack.name: len(pack.seeds) for pack in packs},
         "funnel": funnel,
-        "steps": _funnel_rows(funnel),
+        "steps": _funnel_rows(funnel, statistics.rows),
         "statistics": statistics,
         "shown": sum(wedge.total for wedge in pictures.wedges(statistics.roots)),
-        "settings": _settings(config),
+        "settings": method_of(config.generate, packs),
         "teacher": _public_teacher(config.generate.teacher),
         "spent": spent,
         "cost": _cost(spent, isinstance(config.generate.teacher, LocalTeacherConfig)),
@@ -133,45 +223,31 @@ def _facts(run: runs.Run, domain: Domain, statistics: DatasetStatistics) -> dict
         "judge": _judge(folder, config.generate.judge, config, statistics),
         "version": run.manifest.get("versions", {}).get("seedtune", __version__),
         "seed": config.seed,
-        "hub_id": HUB_ID,
     }
 
 
-def _funnel_rows(funnel: dict[str, Any]) -> list[tuple[str, int, str]]:
+def _funnel_rows(funnel: dict[str, Any], rows: int) -> list[tuple[str, int, str]]:
     """What came in, what was lost and what stayed: words, count, and its kind (``in``, ``lost``, ``kept``)."""
-    rows = [("requests to the teacher", funnel["requests"], "in")]
+    steps = [("requests to the teacher", funnel["requests"], "in")]
     if failed := sum(funnel["failed_requests"].values()):
-        rows.append(("of them failed", failed, "lost"))
-    rows += [(f"not whole: {fault}", n, "lost") for fault, n in funnel["broken_tasks"].items()]
-    rows.append(("candidates", funnel["candidates"], "in"))
-    rows += [(f"rejected: {reason}", n, "lost") for reason, n in funnel["rejected"].items()]
+        steps.append(("of them failed", failed, "lost"))
+    steps += [(f"not whole: {fault}", n, "lost") for fault, n in funnel["broken_tasks"].items()]
+    steps.append(("candidates", funnel["candidates"], "in"))
+    steps += [(f"rejected: {reason}", n, "lost") for reason, n in funnel["rejected"].items()]
     if undecided := funnel.get("undecided"):
-        rows.append(("never decided", undecided, "lost"))
-    rows.append(("accepted instructions", funnel["accepted"], "kept"))
-    rows += [(f"rejected instances: {reason}", n, "lost") for reason, n in funnel.get("rejected_instances", {}).items()]
+        steps.append(("never decided", undecided, "lost"))
+    steps.append(("accepted instructions", funnel["accepted"], "kept"))
+    steps += [
+        (f"rejected instances: {reason}", n, "lost") for reason, n in funnel.get("rejected_instances", {}).items()
+    ]
     if funnel.get("examples", funnel["accepted"]) != funnel["accepted"]:
-        rows.append(("examples (instances of them)", funnel["examples"], "kept"))
-    return rows
-
-
-def _settings(config: Config) -> dict[str, str]:
-    """What shaped the data, without addresses and folders."""
-    generate = config.generate
-    sampling = generate.teacher.sampling
-    decoding = f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, at most {sampling.max_tokens} tokens"
-    settings = {
-        "method": f"Self-Instruct, {generate.mode} mode ({generate.fidelity})",
-        "shown in each request": f"{generate.seeds_per_request} seed tasks",
-        "asked for in each request": f"{generate.tasks_per_request} tasks",
-        "decoding": decoding,
-        "length of an instruction": f"{generate.min_words} to {generate.max_words} words",
-        "rejected as a duplicate": f"ROUGE-L F above {generate.rouge_threshold:g} with any other instruction",
-    }
-    if generate.minhash is not None:
-        settings["near-duplicates of whole tasks"] = f"MinHash, Jaccard above {generate.minhash.threshold:g}"
-    if generate.embedding is not None:
-        settings["the same in other words"] = f"embeddings, cosine above {generate.embedding.threshold:g}"
-    return settings
+        steps.append(("examples (instances of them)", funnel["examples"], "kept"))
+    if reviewed := funnel.get("reviewed"):
+        steps.append(("removed by people", reviewed["removed"], "lost"))
+        steps.append(("changed by people", reviewed["edited"], "in"))
+        steps.append(("rejected before, added by people", reviewed["added"], "in"))
+        steps.append(("tasks in this dataset", rows, "kept"))
+    return steps
 
 
 def _public_teacher(teacher: LocalTeacherConfig | OpenAITeacherConfig) -> str:
@@ -202,12 +278,11 @@ def _judge(
 
 def _agreement(folder: Path, min_score: int) -> Agreement | None:
     """Judge and people on the tasks that both decided about; None where there are none."""
-    review = folder / "review.jsonl"
-    if not review.is_file():
-        return None
-    decisions = read_decisions(review)
+    decisions = read_decisions(folder / REVIEW)
     outcomes = {identity: decisions.outcome(identity).decision for identity in decisions.ids()}
     decided = {identity: decision == "accept" for identity, decision in outcomes.items() if decision != "none"}
+    if not decided:
+        return None
     scores: dict[str, float] = {}
     for _, line in read_json_lines(folder / DATA):
         if line["id"] in decided and "judge" in line.get("scores", {}):

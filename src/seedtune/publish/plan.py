@@ -4,7 +4,8 @@ Files are named one by one: what is not listed here (the journal, the config, re
 optimizer states, metrics) stays.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -12,13 +13,14 @@ from typing import Any, Literal, cast
 import yaml
 
 from seedtune import runs
+from seedtune.domains import Domain
 from seedtune.errors import DataError
 from seedtune.publish import dataset_card
 from seedtune.publish.leaks import keys_in
+from seedtune.records import writing_lines
 
 Kind = Literal["dataset", "model"]
-CARD = "README.md"
-_DATASET = (dataset_card.DATA, "funnel.json", *dataset_card.PICTURES)
+CARD = dataset_card.CARD
 TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json"),
@@ -68,16 +70,30 @@ class Plan:
         return front_matter("\n".join(card.lines()), CARD)
 
 
-def dataset_plan(run: runs.Run, card: str) -> Plan:
-    """The dataset with its card.
+def dataset_plan(run: runs.Run, domain: Domain, repo: str | None) -> Plan:
+    """The dataset as people left it, with a card made for these rows.
+
+    The rows are written below ``export/``, as those of every other format.
+
+    Args:
+        run: The run.
+        domain: The domain that it was generated for.
+        repo: Where it goes; None leaves its name open.
 
     Raises:
-        DataError: nothing is generated yet.
+        DataError: nothing is generated yet, or a file is broken.
     """
-    folder = run.path / "generate"
-    if not (folder / dataset_card.DATA).is_file():
-        raise DataError(f"{folder}: nothing is generated yet: run 'seedtune generate' first")
-    return _plan("dataset", folder, _DATASET, card)
+    folder, rows = dataset_card.generated(run), run.path / "export" / dataset_card.DATA
+    with writing_lines(rows) as write:
+        card = dataset_card.compose(run, domain, repo or dataset_card.HUB_ID, write)
+    counts = json.dumps(card.funnel, indent=2) + "\n"
+    uploads = (
+        Upload(CARD, card.text.encode()),
+        Upload(dataset_card.DATA, rows),
+        Upload(dataset_card.FUNNEL, counts.encode()),
+        *(Upload(name, f"{picture}\n".encode()) for name, picture in card.drawn.items() if picture),
+    )
+    return Plan("dataset", uploads, _staying(folder, uploads))
 
 
 def adapter_plan(folder: Path, card: str, config: bytes) -> Plan:
@@ -98,8 +114,12 @@ def _plan(kind: Kind, folder: Path, names: tuple[str, ...], card: str) -> Plan:
         Upload(CARD, card.encode()),
         *(Upload(name, folder / name) for name in names if (folder / name).is_file()),
     ]
+    return Plan(kind, tuple(uploads), _staying(folder, uploads))
+
+
+def _staying(folder: Path, uploads: Iterable[Upload]) -> tuple[str, ...]:
     leaving = {upload.name for upload in uploads}
-    return Plan(kind, tuple(uploads), tuple(sorted(p.name for p in folder.iterdir() if p.name not in leaving)))
+    return tuple(sorted(path.name for path in folder.iterdir() if path.name not in leaving))
 
 
 def check(plan: Plan) -> list[str]:

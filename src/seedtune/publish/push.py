@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedtune import console, models, runs
+from seedtune.domains import load_domain
 from seedtune.errors import PublishError
 from seedtune.publish import plan as plans
-from seedtune.publish.dataset_card import HUB_ID
 from seedtune.publish.hub import Hub, check_visibility
 from seedtune.publish.merge import merge
 from seedtune.publish.model_card import licence_of_base, published_card
@@ -51,7 +51,10 @@ def push(run: runs.Run, options: Options) -> int:
         check_visibility(repo, is_private, private)
     except PublishError as problem:
         problems.append(str(problem))
-    plan = _dataset(run, repo) if options.dataset else _model(run, repo, options, hub)
+    if options.dataset:
+        plan = plans.dataset_plan(run, load_domain(run.config.domain), repo)
+    else:
+        plan = _model(run, repo, options, hub)
     problems = plans.check(plan) + problems
     _show(plan, repo, private, state)
     if problems and options.yes:
@@ -66,16 +69,6 @@ def push(run: runs.Run, options: Options) -> int:
     what = "dataset" if options.dataset else "merged model" if options.merged else "adapter"
     console.say(f"pushed: {hub.push(plan, repo, private, f'Push the {what} of run {run.config.name} with seedtune')}")
     return 0
-
-
-def _dataset(run: runs.Run, repo: str | None) -> Plan:
-    path = run.path / "generate" / plans.CARD
-    if not path.is_file():
-        raise PublishError(
-            f"{run.path}: the dataset has no card: run 'seedtune card {console.relative(run.path)}' first"
-        )
-    text = path.read_text(encoding="utf-8")
-    return plans.dataset_plan(run, text if repo is None else text.replace(HUB_ID, repo))
 
 
 def _model(run: runs.Run, repo: str | None, options: Options, hub: Hub | None) -> Plan:

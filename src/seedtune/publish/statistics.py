@@ -87,12 +87,14 @@ class DatasetStatistics:
     mean_similarity: Shares = field(default_factory=Shares)
     judge: Counter[float] = field(default_factory=Counter)
     grounded: int = 0
+    packs: Counter[str] = field(default_factory=Counter)
     _english: int = 0
     _samples: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def add(self, row: dict[str, Any]) -> None:
-        """Count a line; keys that newer versions write may be missing."""
+        """Count a line; keys that newer versions write may be missing, and what was measured may be None."""
         self.rows += 1
+        self.packs[row.get("pack", "")] += 1
         for part in PARTS:
             if text := row[part]:
                 self.words[part][len(text.split())] += 1
@@ -106,7 +108,7 @@ class DatasetStatistics:
         for key, shares in (("similarity", self.similarity), ("mean_similarity", self.mean_similarity)):
             if (value := row.get(key)) is not None:
                 shares.add(value)
-        if (score := row.get("scores", {}).get("judge")) is not None:
+        if (score := (row.get("scores") or {}).get("judge")) is not None:
             self.judge[score] += 1
         # The smallest hashes: a draw that needs neither the number of lines nor their order.
         rank = content_id(self.seed, row["id"])

@@ -35,7 +35,6 @@ def test_card_and_export_say_what_they_wrote(folder: Path) -> None:
         (["export"], 2, "--to"),
         (["push", "--dataset", "--merged"], 2, "--merged"),
         (["push"], 1, "seedtune train"),
-        (["push", "--dataset"], 1, "seedtune card"),
     ],
 )
 def test_wrong_use_says_what_to_do(arguments: list[str], code: int, words: str, folder: Path) -> None:

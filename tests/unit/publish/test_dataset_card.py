@@ -228,6 +228,68 @@ def test_the_judge_is_compared_with_those_who_reviewed(make_run: Callable[..., R
     assert "the teacher itself" in text
 
 
+def said(identity: str, decision: str, **more: Any) -> dict[str, Any]:
+    return {"id": identity, "decision": decision, **more}
+
+
+def test_the_card_counts_and_shows_what_people_left(make_run: Callable[..., Run]) -> None:
+    run = make_run()
+    rows = [row(f"Explain route {n}.", output=f"secret{n}") for n in range(5)]
+    generated(run, rows)
+    task = {"instruction": "Name it.", "input": "", "output": "It.", "pack": "realtime", "request": 3}
+    write_jsonl(run.path / "generate" / "rejected.jsonl", [{"candidate": task, "kept": False, "reason": "similar"}])
+    better = {"instruction": "Explain it well.", "output": "Better."}
+    words = [
+        *(said(line["id"], "reject") for line in rows[:2]),
+        said(rows[2]["id"], "none", edited=better),
+        said(rows[3]["id"], "accept"),
+        said(content_id("Name it.", "", "It."), "accept"),
+    ]
+    write_jsonl(run.path / "generate" / "review.jsonl", words)
+    whole = (card_of(run), (run.path / "generate" / "card.html").read_text(encoding="utf-8"))
+    for line in (
+        "4 tasks for instruction tuning",
+        "| accepted instructions | 5 |\n| removed by people | 2 |\n| changed by people | 1 |",
+        "| rejected before, added by people | 1 |\n| tasks in this dataset | 4 |",
+        "Tasks by pack: knowledge 3, realtime 1.",
+        "People have read 3 of them.",
+    ):
+        assert line in whole[0]
+    for text in whole:
+        assert "secret4" in text
+        assert "Better." in text
+        assert "Name it." in text
+        assert not re.search("secret[012]", text)
+
+
+def test_a_review_that_changes_nothing_is_in_no_count(make_run: Callable[..., Run]) -> None:
+    run = make_run()
+    generated(run, ROWS)
+    before = card_of(run)
+    write_jsonl(run.path / "generate" / "review.jsonl", [said(ROWS[0]["id"], "none", rating=4)])
+    assert card_of(run) == before
+
+
+def test_a_dataset_that_was_read_whole_is_said_to_be(make_run: Callable[..., Run]) -> None:
+    run = make_run()
+    generated(run, ROWS)
+    assert "No person has read all of it." in card_of(run)
+    assert "No person has checked them all." in card_of(run)
+    write_jsonl(run.path / "generate" / "review.jsonl", [said(line["id"], "accept") for line in ROWS])
+    assert "People have read all of it." in card_of(run)
+    assert "No person has" not in card_of(run)
+
+
+def test_what_people_wrote_is_held_against_the_evaluation_items(make_run: Callable[..., Run]) -> None:
+    run = make_run()
+    generated(run, ROWS)
+    items = next(suite.items for suite in load_domain(run.config.domain).suites.values())
+    edits = [{"instruction": items[0].question, "output": "Yes."}, {"instruction": "Say so.", "output": "So."}]
+    words = [said(line["id"], "accept", edited=edit) for line, edit in zip(ROWS, edits, strict=False)]
+    write_jsonl(run.path / "generate" / "review.jsonl", words)
+    assert "Of the 2 tasks that people changed or added, too close to one: 1." in card_of(run)
+
+
 def test_without_a_run_there_is_no_card(make_run: Callable[..., Run]) -> None:
     run = make_run()
     with pytest.raises(DataError, match="seedtune generate"):

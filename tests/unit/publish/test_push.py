@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from conftest import seedtune, start_seedtune
+from conftest import seedtune, start_seedtune, write_jsonl
 from fake_hub import TOKEN, FakeHub
-from run_on_disk import ROWS, evaluated, generated, row, trained
+from run_on_disk import ROWS, Row, evaluated, generated, row, trained
 from seedtune.domains import load_domain
 from seedtune.errors import DataError, PublishError, RunError
 from seedtune.publish import write_dataset_card
-from seedtune.publish.plan import front_matter
+from seedtune.publish.formats import export
+from seedtune.publish.plan import Plan, Upload, check, front_matter
 from seedtune.publish.push import Options, push
+from seedtune.records import content_id
 from seedtune.runs import Run
 
 MakeRun = Callable[..., Run]
@@ -56,7 +58,7 @@ def test_the_dataset_is_its_rows_card_counts_and_pictures_in_one_private_commit(
     assert set(repo.files) == {
         *("README.md", "instructions.jsonl", "funnel.json", "verbs.svg", "lengths.svg", "similarity.svg")
     }
-    assert repo.files["instructions.jsonl"] == (run.path / "generate" / "instructions.jsonl").read_bytes()
+    assert [json.loads(line) for line in repo.files["instructions.jsonl"].splitlines()] == ROWS
     assert b'load_dataset("ada/one", split="train")' in repo.files["README.md"]
 
 
@@ -125,6 +127,89 @@ def test_an_adapter_of_a_local_folder_names_its_base_as_told(
         assert str(tmp_path).encode() not in b"".join(repo.files.values())
 
 
+# What people decided
+
+
+def reviewed(run: Run) -> Row:
+    """Of three rows the second is rejected and the third corrected; one that a filter rejected comes in."""
+    folder = run.path / "generate"
+    task = {"instruction": "Name the bogons.", "input": "", "output": "Many.", "pack": "knowledge", "request": 3}
+    write_jsonl(folder / "rejected.jsonl", [{"candidate": task, "kept": False, "reason": "similar"}])
+    better: Row = {"instruction": "What is a route reflector?", "input": "", "output": "A speaker that reflects."}
+    words = [
+        {"id": ROWS[1]["id"], "decision": "reject"},
+        {"id": ROWS[2]["id"], "decision": "accept", "edited": better},
+        {"id": content_id("Name the bogons.", "", "Many."), "decision": "accept"},
+    ]
+    write_jsonl(folder / "review.jsonl", words)
+    return better
+
+
+def test_what_people_rejected_never_leaves_whatever_the_card_was_written_from(run: Run, hub: FakeHub) -> None:
+    """The card and the picture of ``run`` were made before anybody decided anything."""
+    better = reviewed(run)
+    assert push(run, DATASET) == 0
+    files = hub.repos["dataset", "ada/one"].files
+    rows = [json.loads(line) for line in files["instructions.jsonl"].splitlines()]
+    assert [line["instruction"] for line in rows] == [ROWS[0]["instruction"], better["instruction"], "Name the bogons."]
+    assert rows[1]["output"] == better["output"]
+    for content in files.values():
+        assert b"drops bogons" not in content
+        assert b"A router; it" not in content
+
+
+def test_the_pushed_card_counts_and_shows_the_rows_that_are_pushed(run: Run, hub: FakeHub) -> None:
+    write_jsonl(run.path / "generate" / "review.jsonl", [{"id": row["id"], "decision": "reject"} for row in ROWS[:2]])
+    assert push(run, DATASET) == 0
+    files = hub.repos["dataset", "ada/one"].files
+    card = files["README.md"].decode()
+    assert "1 tasks for instruction tuning" in card
+    assert "| removed by people | 2 |" in card
+    assert "### 2" not in card
+    counts = json.loads(files["funnel.json"])
+    assert (counts["accepted"], counts["reviewed"]["removed"]) == (3, 2)
+
+
+def test_push_and_every_export_hold_the_same_rows(run: Run, hub: FakeHub) -> None:
+    reviewed(run)
+    push(run, DATASET)
+    pushed = [json.loads(line) for line in hub.repos["dataset", "ada/one"].files["instructions.jsonl"].splitlines()]
+    path = export(run, load_domain(run.config.domain), "alpaca")
+    assert json.loads(path.read_text()) == [
+        {part: line[part] for part in ("instruction", "input", "output")} for line in pushed
+    ]
+
+
+def test_reviewed_rows_load_as_a_dataset(run: Run, hub: FakeHub, tmp_path: Path) -> None:
+    """None where a measure of the old text was, and rows of two files."""
+    from datasets import load_dataset
+
+    near = [{"id": "ab", "similarity": 0.3}]
+    generated(run, [line | {"neighbours": near, "mean_similarity": 0.1, "scores": {"judge": 4.0}} for line in ROWS])
+    reviewed(run)
+    push(run, DATASET)
+    for name, content in hub.repos["dataset", "ada/one"].files.items():
+        (tmp_path / name).write_bytes(content)
+    loaded = load_dataset(str(tmp_path), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded["similarity"] == [0.31, None, 0.0]
+    assert len(loaded) == 3
+
+
+def test_a_push_changes_nothing_that_the_stage_wrote(run: Run, hub: FakeHub) -> None:
+    reviewed(run)
+    before = {path.name: path.read_bytes() for path in (run.path / "generate").iterdir()}
+    assert push(run, DATASET) == 0
+    assert {path.name: path.read_bytes() for path in (run.path / "generate").iterdir()} == before
+
+
+def test_a_broken_decision_leaves_nothing_half_written(run: Run, hub: FakeHub) -> None:
+    (run.path / "generate" / "review.jsonl").write_text('{"id": "a"}\n{"id": "b"}\n')
+    with pytest.raises(DataError, match=r"review.jsonl:1"):
+        push(run, DATASET)
+    assert not hub.repos
+    assert not [*(run.path / "export").glob("*")]
+
+
 # What never leaves
 
 
@@ -153,11 +238,16 @@ def test_a_dry_run_that_found_a_key_fails(run: Run, hub: FakeHub, capsys: pytest
         ("---\nlicense: mit\nconfigs: [{data_files: [{path: gone.jsonl}]}]\n---\n", "gone.jsonl"),
     ],
 )
-def test_a_card_that_the_hub_would_misread_is_refused(card: str, words: str, run: Run, hub: FakeHub) -> None:
-    (run.path / "generate" / "README.md").write_text(card)
-    with pytest.raises(PublishError, match=words):
-        push(run, DATASET)
-    assert not hub.repos
+def test_a_card_that_the_hub_would_misread_is_a_fault(card: str, words: str) -> None:
+    [fault] = check(Plan("dataset", (Upload("README.md", card.encode()),), ()))
+    assert words in fault
+
+
+def test_a_run_without_a_card_of_its_own_is_pushed_with_one(make_run: MakeRun, hub: FakeHub) -> None:
+    run = make_run()
+    generated(run, ROWS)
+    assert push(run, DATASET) == 0
+    assert b"3 tasks for instruction tuning" in hub.repos["dataset", "ada/one"].files["README.md"]
 
 
 def test_a_repository_with_another_visibility_is_left_alone(run: Run, hub: FakeHub) -> None:
@@ -177,7 +267,7 @@ def test_public_is_public(run: Run, hub: FakeHub) -> None:
 
 @pytest.mark.parametrize("options", [DATASET, ADAPTER, Options(merged=True, yes=True)])
 def test_what_is_not_made_yet_is_said(options: Options, make_run: MakeRun, hub: FakeHub) -> None:
-    with pytest.raises((PublishError, RunError), match=r"seedtune (card|train)"):
+    with pytest.raises((DataError, RunError), match=r"seedtune (generate|train)"):
         push(make_run(), options)
 
 
