@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -28,6 +30,10 @@ _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 LOG_EVERY_S = 30.0
 """Without a terminal, progress is one line each so many seconds."""
+
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_SHORTEST_BAR, _LONGEST_BAR = 10, 24
+_NOTE_LINES = 4
 
 _NOISY = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "urllib3", "filelock", "fsspec", "asyncio", "datasets")
 
@@ -134,50 +140,143 @@ class Advance(Protocol):
         ...
 
 
+class _Pace:
+    """Rate and time left, counted from the first number: what a resumed run had done before is no speed."""
+
+    def __init__(self, total: float) -> None:
+        self.total = total
+        self.done = 0.0
+        self._first: float | None = None
+        self._began = time.monotonic()
+
+    def reach(self, done: float) -> None:
+        """So much is done by now."""
+        self._first = done if self._first is None else self._first
+        self.done = done
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def count(self) -> str:
+        return f"{_number(self.done)}/{_number(self.total)}"
+
+    @property
+    def parts(self) -> list[str]:
+        """Rate and time left; nothing while nothing was gained."""
+        elapsed, gained = self.elapsed_s, self.done - (self._first or 0.0)
+        if gained <= 0 or elapsed <= 0:
+            return []
+        return [_rate(gained / elapsed), f"{_clock(max(0.0, self.total - self.done) * elapsed / gained)} left"]
+
+
+class _Board:
+    """A bar with its numbers, and below it the note, on as many lines as the terminal's width makes it need.
+
+    Nothing is wider than the terminal from 40 columns up: a line that wraps would leave its rest behind at every
+    refresh. Lines once used are kept, so that what is below does not jump.
+    """
+
+    def __init__(self, label: str, pace: _Pace) -> None:
+        self._label = label
+        self._pace = pace
+        self.note = ""
+        self._lines = (0, 0)
+        """The terminal's width, and the most lines of the note at that."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
+        frames = "-\\|/" if options.ascii_only else _SPINNER
+        frame = frames[int(self._pace.elapsed_s * 10) % len(frames)]
+        head = Text(f"{frame} {self._label} ", no_wrap=True, overflow="ellipsis")
+        numbers, bar = _headline(self._pace, width - head.cell_len)
+        cells = [head, ProgressBar(self._pace.total, self._pace.done, width=bar), Text(" ")] if bar else [head]
+        line = Table.grid()
+        line.add_row(*cells, Text(numbers, no_wrap=True, overflow="ellipsis"))
+        yield line
+        note = _folded(self.note, width)
+        most = self._lines[1] if self._lines[0] == width else 0
+        self._lines = width, max(most, len(note))
+        for text in note + [""] * (most - len(note)):
+            yield Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def _headline(pace: _Pace, room: int) -> tuple[str, int]:
+    """The numbers beside a bar and the bar's width: as many numbers as leave it ten columns, or no bar at all.
+
+    How much is done and how long it still takes are always there.
+    """
+    rate_and_left = pace.parts
+    passed = f"{_clock(pace.elapsed_s)} passed"
+    for parts in (
+        [pace.count, *rate_and_left, passed],
+        [pace.count, *rate_and_left],
+        [pace.count, *rate_and_left[1:]],
+    ):
+        numbers = ", ".join(parts)
+        if room - len(numbers) - 1 >= _SHORTEST_BAR:
+            return numbers, min(_LONGEST_BAR, room - len(numbers) - 1)
+    return ", ".join([pace.count, *rate_and_left[1:]]), 0
+
+
+def _folded(note: str, width: int) -> list[str]:
+    """The parts of a note on a few lines, broken between parts. Where that is not enough, "…" ends the last one."""
+    lines: list[str] = []
+    for part in filter(None, note.split(", ")):
+        if lines and cell_len(f"{lines[-1]}, {part}") < width:
+            lines[-1] += f", {part}"
+        elif len(lines) < _NOTE_LINES:
+            lines.append(part)
+        else:
+            lines[-1] += ", …"
+            break
+    return lines
+
+
 @contextmanager
 def progress(label: str, total: float) -> Generator[Advance]:
-    """A bar with rate, ETA and a note (a cost, a loss); without a terminal a log line every 30 s."""
-    start, first = time.monotonic(), [-1.0]
+    """A bar with rate, time left and a note (a cost, a loss); without a terminal a log line every 30 s.
 
-    def pace(done: float) -> str:
-        """Rate and time left, counted from the first call: what a resumed run had done before is no speed."""
-        if first[0] < 0:
-            first[0] = done
-        elapsed = time.monotonic() - start
-        gained = done - first[0]
-        if gained <= 0 or elapsed <= 0:
-            return ""
-        left = max(0.0, total - done) * elapsed / gained
-        return f"{gained / elapsed:.2g}/s, {_clock(left)} left"
-
+    The parts of a note are separated by a comma and a space, what matters most first.
+    """
+    pace = _Pace(total)
     if _err.is_terminal:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-        )
-        with Progress(*columns, console=_err, transient=True) as bar:
-            task = bar.add_task(label, total=total, note="")
+        board = _Board(label, pace)
 
-            def advance(done: float, note: str = "") -> None:
-                bar.update(task, completed=done, note=", ".join(part for part in (pace(done), note) if part))
+        def advance(done: float, note: str = "") -> None:
+            pace.reach(done)
+            board.note = " ".join(printable(note).split())
 
+        with Live(board, console=_err, transient=True, refresh_per_second=10):
             yield advance
         return
 
-    last = [start]
-    logger.info("%s: starting, %g to do", label, total)
+    last = time.monotonic()
+    logger.info("%s: starting, %s to do", label, _number(total))
 
     def log(done: float, note: str = "") -> None:
-        speed = pace(done)
-        if time.monotonic() - last[0] >= LOG_EVERY_S:
-            last[0] = time.monotonic()
-            logger.info("%s: %s", label, ", ".join(part for part in (f"{done:g}/{total:g}", speed, note) if part))
+        nonlocal last
+        pace.reach(done)
+        if time.monotonic() - last >= LOG_EVERY_S:
+            last = time.monotonic()
+            logger.info("%s: %s", label, ", ".join([pace.count, *pace.parts, *([note] if note else [])]))
 
     yield log
+
+
+def _number(value: float) -> str:
+    """Without exponents: ``1234.56`` -> ``1,235``, ``12.34`` -> ``12.3``, ``12.0`` -> ``12``."""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
+
+
+def _rate(per_s: float) -> str:
+    """In the unit that gives a number to read: ``155/s``, ``1.6/s``, ``0.5/s``, ``3.2/min``, ``2/h``."""
+    unit, rate = next(
+        ((unit, per_s * seconds) for unit, seconds in (("s", 1), ("min", 60)) if per_s * seconds >= 0.1),
+        ("h", per_s * 3600),
+    )
+    return f"{rate:,.0f}/{unit}" if rate >= 9.95 else f"{round(rate, 1):g}/{unit}"
 
 
 def _clock(seconds: float) -> str:

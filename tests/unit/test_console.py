@@ -7,10 +7,13 @@ import logging
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
 
 from seedtune import console
 
@@ -223,6 +226,148 @@ def test_progress_writes_nothing_to_the_streams(clock: Clock, capsys: Capture) -
         clock.now += 60
         advance(5)
     assert capsys.readouterr() == ("", "")
+
+
+# Progress on a terminal
+
+NOTE = (
+    "62% kept, cost 0.0712 of about 0.1301, 48 in flight, 1,234 tokens/s, 2 of 3 addresses down, 12 x 429, "
+    "up to 12,345 tokens lost, 123,456 tokens, 123 requests"
+)
+REQUIRED = NOTE.split(", up to")[0].split(", ")
+WIDTHS = [40, 80, 120, 200]
+
+
+class Terminal:
+    """What a terminal of some width shows of a bar."""
+
+    def __init__(self, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._file = io.StringIO()
+        self.rich = Console(
+            file=self._file, force_terminal=True, width=width, soft_wrap=True, color_system=None, legacy_windows=False
+        )
+        self._shown: list[Any] = []
+        monkeypatch.setattr(console, "_err", self.rich)
+        monkeypatch.setattr(console, "Live", self._live)
+
+    @contextlib.contextmanager
+    def _live(self, shown: Any, **options: Any) -> Iterator[None]:
+        self._shown.append(shown)
+        yield
+
+    def lines(self) -> list[str]:
+        found = self.rich.render_lines(self._shown[-1], self.rich.options, pad=False)
+        return ["".join(segment.text for segment in line).rstrip() for line in found]
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, 41, 59, 97])
+@pytest.mark.parametrize(
+    ("label", "total", "note"),
+    [
+        ("generate", 155, NOTE),
+        ("generate", 1_000_000, f"{NOTE}, {'a very long word of an endpoint ' * 9}"),
+        ("train", 1200, "loss 1.234, 12,345 tokens/s"),
+        ("fetching, MB", 1234.567, "前缀" * 60),
+    ],
+)
+def test_no_line_is_wider_than_the_terminal(
+    width: int, label: str, total: float, note: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal(width, monkeypatch)
+    with console.progress(label, total) as advance:
+        for done in (0, total / 3, total):
+            clock.now += 5000
+            advance(done, note)
+            assert max(map(cell_len, terminal.lines())) <= width
+            assert len(terminal.lines()) <= 5
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_must_be_seen_is_seen_at_any_width(width: int, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal(width, monkeypatch)
+    with console.progress("generate", 100_000) as advance:
+        advance(0)
+        clock.now += 3600
+        advance(62_000, NOTE)
+    head, *note = terminal.lines()
+    assert "generate" in head
+    assert "62,000/100,000, " in head
+    assert "36:46 left" in head
+    for part in REQUIRED:
+        assert sum(part in line for line in note) == 1
+
+
+def test_eighty_columns_hold_the_whole_note(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal(80, monkeypatch)
+    with console.progress("generate", 155) as advance:
+        advance(0)
+        clock.now += 10
+        advance(97, NOTE)
+    head, *note = terminal.lines()
+    assert ", ".join(note) == NOTE
+    assert head.split()[-1] == "passed"
+    assert "━━━━" in head
+    assert "97/155, 9.7/s, 0:06 left" in head
+
+
+def test_a_note_that_gets_shorter_leaves_its_lines(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal(40, monkeypatch)
+    with console.progress("generate", 155) as advance:
+        advance(1, NOTE)
+        tall = len(terminal.lines())
+        advance(2, "62% kept")
+        assert len(terminal.lines()) == tall
+        assert terminal.lines()[2:] == [""] * (tall - 2)
+
+
+def test_a_note_lets_no_escape_and_no_line_end_through(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal(80, monkeypatch)
+    with console.progress("generate", 155) as advance:
+        advance(1, "\x1b[2J[bold]it says\nno[/bold]")
+    assert terminal.lines()[1:] == ["\\x1b[2J[bold]it says no[/bold]"]
+
+
+def test_a_bar_is_gone_when_its_work_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(console, "_err", Console(file=file, force_terminal=True, width=40, soft_wrap=True))
+    with console.progress("generate", 155) as advance:
+        advance(1, NOTE)
+    assert "generate" in file.getvalue()
+    assert file.getvalue().rstrip("\n").endswith("\x1b[2K")
+
+
+@pytest.mark.parametrize(
+    ("gained", "seconds", "words"),
+    [
+        (4650, 30, "155/s"),
+        (48, 30, "1.6/s"),
+        (3, 30, "0.1/s"),
+        (1, 60, "1/min"),
+        (1, 1800, "2/h"),
+        (9960, 1000, "10/s"),
+    ],
+)
+def test_a_rate_is_a_plain_number(
+    gained: int, seconds: int, words: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with console.progress("train", 1e6) as advance:
+        advance(0)
+        clock.now += seconds
+        advance(gained)
+    assert f"/1,000,000, {words}, " in caplog.messages[-1]
+
+
+def test_the_line_in_the_log_holds_the_whole_note_and_plain_numbers(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with console.progress("generate", 1_000_000) as advance:
+        advance(0)
+        clock.now += 100
+        advance(15_500, NOTE)
+    assert caplog.messages == [
+        "generate: starting, 1,000,000 to do",
+        f"generate: 15,500/1,000,000, 155/s, 1:45:52 left, {NOTE}",
+    ]
 
 
 # Words for times and paths

@@ -61,6 +61,12 @@ class Funnel:
         """Whether the goal is reached."""
         return self.accepted >= self.goal
 
+    @property
+    def share_kept(self) -> float | None:
+        """Of the candidates that are decided; None before the first."""
+        decided = self.accepted + sum(self._rejected.values())
+        return self.accepted / decided if decided else None
+
     def count(self, step: Step, reply: Reply, reading: Reading, verdicts: Sequence[Verdict]) -> None:
         """One request, in order.
 

@@ -34,17 +34,16 @@ class Progress:
         """For the progress bar, what matters most first: terminals are narrow."""
         self.write(in_flight)
         state, ledger = self._state, self._state.ledger
-        parts = [f"{state.accepted}/{state.candidates} kept"]
+        share = state.funnel.share_kept
+        parts = [f"{share:.0%} kept"] if share is not None else []
         if state.cost is not None:
             projected = self._projected_cost
             parts.append(f"cost {state.cost:.4f}" + (f" of about {projected:.4f}" if projected is not None else ""))
-        parts += [f"{in_flight} in flight", f"{self._used:,} tokens ({self._tokens_per_s:,.0f}/s)"]
-        if ledger.lost_tokens:
-            parts.append(f"up to {ledger.lost_tokens:,} lost")
-        parts.append(f"{state.committed} requests")
+        parts += [f"{in_flight} in flight", f"{self._tokens_per_s:,.0f} tokens/s"]
         # It may hold the endpoint's own words.
-        status = [console.printable(teacher.status) for teacher in self._teachers.values() if teacher.status]
-        return ", ".join([*parts, *status])
+        parts += [console.printable(teacher.status) for teacher in self._teachers.values() if teacher.status]
+        parts += [f"up to {ledger.lost_tokens:,} tokens lost"] if ledger.lost_tokens else []
+        return ", ".join([*parts, f"{self._used:,} tokens", f"{state.committed} requests"])
 
     def write(self, in_flight: int, final: bool = False) -> None:
         """Write ``progress.json``, every other second at most; ``final`` at the end of a session."""
