@@ -5,7 +5,7 @@ import io
 import json
 import logging
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +251,7 @@ class Terminal:
         monkeypatch.setattr(console, "Live", self._live)
 
     @contextlib.contextmanager
-    def _live(self, shown: Any, **options: Any) -> Iterator[None]:
+    def _live(self, shown: Any, **options: Any) -> Generator[None]:
         self._shown.append(shown)
         yield
 

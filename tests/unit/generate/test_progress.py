@@ -1,6 +1,6 @@
 """What stands beside the bar while generation runs: the numbers a user steers by, what matters most first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import pytest
@@ -16,7 +16,7 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
 
     @contextmanager
-    def progress(label: str, total: float) -> Iterator[Callable[[float, str], None]]:
+    def progress(label: str, total: float) -> Generator[Callable[[float, str], None]]:
         yield lambda done, note="": said.append(note)
 
     monkeypatch.setattr(console, "progress", progress)
