@@ -1,8 +1,8 @@
 """Run a Python program that nobody has read, in a process of its own, with limits, and say what came of it.
 
-A program sees its files, the folders it may import from and Python's standard library. It has a clean environment, one
-folder to write to, no network, and no way to other processes. Two levels give that; the level that ran is in every
-result.
+A program sees its files, the folders it may import from and Python's standard library, but no installed package and
+nothing of seedtune. It has a clean environment, one folder to write to, no network, and no way to other processes. Two
+levels give that; the level that ran is in every result.
 
 - ``bubblewrap``: a file system of its own (nothing else is there), namespaces of its own, and a filter of system calls.
 - ``landlock``: for machines where bubblewrap or user namespaces cannot be had. The kernel refuses to open anything
@@ -20,8 +20,8 @@ Not covered:
   that belongs to no process is held down only by the limits of processes and descriptors.
 - The limits for all processes together are looked at every 50 ms, and may be passed by what fits in between. Processes
   that nobody waits for take their CPU time with them: the wall clock alone holds those.
-- Under ``landlock``: whether a path exists, and what stat(2) says of it; packages beside the interpreter's own library
-  can be read; before ABI 6 a program cannot signal its own children, unless seedtune is root.
+- Under ``landlock``: whether a path exists, and what stat(2) says of it; the names of files in packages beside the
+  interpreter's own library; before ABI 6 a program cannot signal its own children, unless seedtune is root.
 """
 
 from seedtune.sandbox.levels import MEND, best_level, run_code

@@ -71,7 +71,7 @@ def import_path(place: Place) -> list[str]:
 
 
 def _system() -> list[str]:
-    """The interpreter, its libraries and the devices that any program may use."""
+    """The interpreter, its libraries without installed packages, and the devices that any program may use."""
     python = base_interpreter()
     arguments: list[str] = []
     bound: list[Path] = []
@@ -82,6 +82,8 @@ def _system() -> list[str]:
         if not any(path.is_relative_to(other) for other in bound):
             arguments += ["--ro-bind", str(path), str(path)]
             bound.append(path)
+    for path in python.hidden:
+        arguments += ["--tmpfs", str(path), "--remount-ro", str(path)]
     for device in DEVICES:
         arguments += ["--dev-bind", device, device]
     return arguments

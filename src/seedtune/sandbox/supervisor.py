@@ -152,7 +152,8 @@ def _rules(place: Place) -> list[landlock.Rule]:
     python = base_interpreter()
     own = [place.python, *place.import_path, *place.files.values()]
     return [
-        *((str(path), "execute") for path in (*python.libraries, python.executable)),
+        *((path, "execute" if is_whole else "list") for path, is_whole in python.openings()),
+        (str(python.executable), "execute"),
         *((str(path), "read") for path in (*python.data, *own)),
         *((device, "device") for device in DEVICES),
         (str(place.work), "write"),

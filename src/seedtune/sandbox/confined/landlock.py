@@ -12,7 +12,7 @@ import struct
 from .linux import check, libc
 
 Rule = tuple[str, str]
-"""A path, and what may be done with it and all beneath: ``execute``, ``read``, ``device`` or ``write``."""
+"""A path, and what may be done with it and all beneath: ``execute``, ``read``, ``list``, ``device`` or ``write``."""
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every machine
 _GIVE_VERSION = 1
@@ -27,6 +27,7 @@ _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 _RIGHTS = {
     "execute": _EXECUTE | _READ_FILE | _READ_DIR,
     "read": _READ_FILE | _READ_DIR,
+    "list": _READ_DIR,
     "device": _READ_FILE | _WRITE_FILE,
     "write": _READ_FILE | _READ_DIR | _WRITE_FILE | _TRUNCATE | _REMOVE_DIR | _MAKE_DIR | _MAKE_REG | _MAKE_FIFO
     | _MAKE_SYM,
