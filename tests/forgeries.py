@@ -1,27 +1,44 @@
 """Answers to a code item that are no solution, and must be worth nothing. None of them knows the data."""
 
 import json
+from typing import Any
 
 from seedtune.records import CodeItem
 
 _READ_ALL = """
 import json, os, sys
-for folder, folders, names in os.walk("/"):
-    folders[:] = [name for name in folders if name not in ("usr", "lib", "lib64", "proc", "sys")]
-    for name in names:
-        try:
-            text = open(os.path.join(folder, name), errors="replace").read(1_000_000)
-        except OSError:
+libraries = ("/usr/lib", "/usr/local/lib", os.path.dirname(os.path.dirname(os.__file__)))
+seen = set()
+for top in ("/", *libraries, *sys.path):  # "/" alone cannot be listed at every level
+    for folder, folders, names in os.walk(top):
+        if folder in seen or folder in ("/proc", "/sys"):
+            folders.clear()
             continue
-        if "expected" in text or "held_out" in text or name == "truth.json":
-            for line in text.splitlines():
-                try:
-                    for case in json.loads(line)["cases"]:
-                        for each in case["expected"]:
-                            print(json.dumps(each))
-                except (ValueError, KeyError, TypeError):
-                    pass
+        seen.add(folder)
+        for name in names:
+            if folder.startswith(libraries) and not name.endswith(".jsonl"):
+                continue
+            try:
+                text = open(os.path.join(folder, name), errors="replace").read(10_000_000)
+            except OSError:
+                continue
+            if "expected" in text or "held_out" in text or name == "truth.json":
+                for line in text.splitlines():
+                    try:
+                        item = json.loads(line)
+                        if item["question"] == QUESTION:
+                            exec(item["reference"])
+                            sys.exit()
+                        for case in item["cases"]:
+                            for each in case["expected"]:
+                                print(json.dumps(each))
+                    except (ValueError, KeyError, TypeError):
+                        pass
 print(json.dumps(dict(os.environ)))
+"""
+_SALT = """
+import json, os
+size = sum(os.path.getsize(name) for name in os.listdir() if os.path.isfile(name) and not name.startswith("main"))
 """
 _PATCHED = """
 import json
@@ -41,21 +58,41 @@ os._exit(0)
 
 def forgeries(item: CodeItem) -> dict[str, str]:
     """What was forged, and the answer."""
-    shown = [json.dumps(line) for case in item.cases if not case.held_out for line in case.expected]
     programs = {
         "does nothing": "pass",
         "swallows everything": "try:\n    import pybgpstream\n    raise ValueError\nexcept BaseException:\n    pass",
         "exits": "import sys\nsys.exit(0)",
         "exits at once": "import os\nos._exit(0)",
         "says PASS": 'print("PASS")',
-        "knows the shown answers": "\n".join(f"print({line!r})" for line in shown) or "pass",
-        "reads what is expected": _READ_ALL,
+        "knows the shown answers": "\n".join(f"print({json.dumps(line)!r})" for line in _shown(item)) or "pass",
+        "reads what is expected": f"QUESTION = {item.question!r}\n{_READ_ALL}",
         "patches json": _PATCHED,
         "writes by other means": _OTHER_MEANS,
         "prints all that is possible": _everything(item),
         "names every field twice": _twice(item),
     }
+    return _answers(programs) | salted_forgeries(item)
+
+
+def salted_forgeries(item: CodeItem) -> dict[str, str]:
+    """The shown answers, made to differ from case to case by something of the data that says nothing."""
+    known = f"{_SALT}for line in json.loads({json.dumps(_shown(item))!r}):\n"
+    return _answers(
+        {
+            "adds a field": f"{known}    print(json.dumps(line | {{'note': size}}))",
+            "adds a line": f"{known}    print(json.dumps(line))\nprint(json.dumps({{'size': size}}))",
+            "spoils a field": f"{known}    print(json.dumps(line | {{max(line): size}}))",
+            "leaves lines out": f"{known}    if hash((size, str(line))) % 2:\n        print(json.dumps(line))",
+        }
+    )
+
+
+def _answers(programs: dict[str, str]) -> dict[str, str]:
     return {name: f"```python\n{code}\n```" for name, code in programs.items()}
+
+
+def _shown(item: CodeItem) -> list[dict[str, Any]]:
+    return [dict(line) for case in item.cases if not case.held_out for line in case.expected]
 
 
 def _fields(item: CodeItem) -> list[str]:

@@ -17,7 +17,7 @@ import code_answers_on_paths
 import code_mutants
 from code_answers import Case, Lines
 from code_tasks import DOMAIN, SPLITS, Task, data_files, item_of, read_tasks
-from forgeries import forgeries
+from forgeries import forgeries, salted_forgeries
 from seedtune.domains import load_domain
 from seedtune.evaluate.code_output import compare, read_output
 from seedtune.evaluate.programs import CodeRunner, judge_many, reference_lines
@@ -195,6 +195,8 @@ def test_most_tasks_have_a_second_implementation() -> None:
 def test_forged_answers_are_worth_nothing() -> None:
     """Do nothing, swallow all, leave at once, print PASS, print the shown answers, look for them on the disk, ..."""
     answers = [(text, item) for item in list(items().values())[::10] for text in forgeries(item).values()]
+    salts = ("adds a field", "adds a line")
+    answers += [(salted_forgeries(item)[salt], item) for item in items().values() for salt in salts]
     assert len(answers) > 60
     scores = judge_many(answers, runner())
     assert [(score.verdict, score.value) for score in scores if score.verdict == "pass" or score.value] == []

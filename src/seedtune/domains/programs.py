@@ -1,18 +1,22 @@
 """Programs in an answer, wherever it puts them. Pure functions.
 
-A program is a whole block of Python (CommonMark 0.31, section 4.5); where there is none, a block without a language, or
-the whole answer, that is Python and does something.
+A program is a whole block of Python (CommonMark 0.31, section 4.5), also in a quotation; where there is none, a block
+without a language, or the whole answer, that is Python and does something.
 """
 
 import ast
 import re
 import textwrap
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*([^`\n]*)")
-_PYTHON = ("python", "python3", "py", "py3")
+_FENCE = re.compile(r"((?:[ \t]*>)*)[ \t]*(`{3,}|~{3,})[ \t]*([^`\n]*)")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+"""Of Markdown, and of Python; str.splitlines knows more, which may stand in a text of a program."""
+_BYTE_ORDER_MARK = "\ufeff"
+_PYTHON = ("python", "python3", "py", "py3", "ipython", "ipython3")
 
 
 class Block(NamedTuple):
@@ -32,22 +36,23 @@ class Block(NamedTuple):
 
 
 def blocks_of(text: str) -> Iterator[Block]:
-    """The fenced blocks of a Markdown text, in order; the last one may lack its end."""
-    lines = iter(text.splitlines())
-    for line in lines:
-        opening = _FENCE.fullmatch(line)
+    """The fenced blocks of a Markdown text, in order; the last one, and one whose quotation ends, may lack its end."""
+    lines = deque(_LINE_END.split(text.removeprefix(_BYTE_ORDER_MARK)))
+    while lines:
+        opening = _FENCE.fullmatch(lines.popleft())
         if opening is None:
             continue
-        fence, info = opening[1], opening[2].strip(" \t{}.").casefold().split(maxsplit=1)
+        quoted = re.compile(r"[ \t]*> ?" * opening[1].count(">"))
+        fence, info = opening[2], opening[3].strip(" \t{}.").casefold().split(maxsplit=1)
         code: list[str] = []
         is_whole = False
-        for inner in lines:
-            mark = inner.strip()
-            if len(mark) >= len(fence) and set(mark) == {fence[0]}:
-                is_whole = True
-                break
+        while lines and not is_whole and (quote := quoted.match(lines[0])):
+            inner = lines.popleft()[quote.end() :]
+            mark = inner.strip(" \t")
+            is_whole = len(mark) >= len(fence) and set(mark) == {fence[0]}
             code.append(inner)
-        yield Block(info[0] if info else "", textwrap.dedent("\n".join(code)).rstrip("\n") + "\n", is_whole)
+        source = textwrap.dedent("\n".join(code[:-1] if is_whole else code)).rstrip("\n") + "\n"
+        yield Block(info[0] if info else "", source, is_whole)
 
 
 def python_blocks(text: str) -> list[str]:
@@ -57,6 +62,7 @@ def python_blocks(text: str) -> list[str]:
 
 def programs_of(text: str) -> list[str]:
     """Every program of an answer; see the module."""
+    text = text.removeprefix(_BYTE_ORDER_MARK)
     blocks = list(blocks_of(text))
     found = python_blocks(text)
     found = found or [b.code for b in blocks if not b.language and b.is_whole and does_something(b.code)]
@@ -70,10 +76,13 @@ def does_something(code: str) -> bool:
     return tree is not None and any(isinstance(node, wanted) for node in ast.walk(tree))
 
 
-def imports_something(code: str) -> bool:
-    """Whether a text is Python with an import."""
+def imports_of(code: str) -> set[str]:
+    """The modules that a text imports, each by its first name; empty for one that is no Python."""
     tree = _parsed(code)
-    return tree is not None and any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree))
+    nodes = list(ast.walk(tree)) if tree else []
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "." for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
 
 
 def compile_fault(code: str) -> str:

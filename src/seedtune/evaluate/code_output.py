@@ -65,15 +65,13 @@ def compare(printed: Printed, case: CodeCase, item: CodeItem) -> Comparison:
     """Compare an output with what a case expects."""
     lines, expected = printed.lines, case.expected
     matches = _matches(lines, expected, item.keys)
-    right, why = 0, ""
+    right, why = _right(lines, case, item), ""
     lapse = f"a line that is no JSON object: {_shown(printed.other[0])}" if printed.other else ""
-    for wanted, place in zip(expected, matches, strict=True):
+    for number, (wanted, place) in enumerate(zip(expected, matches, strict=True)):
         if place is None:
             why = why or f"there is no line for {_shown(_named(wanted, item.keys))}"
             continue
-        fields = _counted(wanted, item.keys)
-        wrong = [name for name in fields if not _is(lines[place], name, wanted[name], item.tolerance)]
-        right += max(1, len(fields)) - len(wrong)
+        wrong = [name for name in _counted(wanted, item.keys) if (number, name) not in right]
         for name in wrong[:1]:
             said = _shown(lines[place][name]) if name in lines[place] else "missing"
             of = f" of {_shown(_named(wanted, item.keys))}" if item.keys else ""
@@ -86,7 +84,30 @@ def compare(printed: Printed, case: CodeCase, item: CodeItem) -> Comparison:
         why = "the lines stand in another order"
     each = max((max(1, len(_counted(line, item.keys))) for line in expected), default=1)
     total = sum(max(1, len(_counted(line, item.keys))) for line in expected) + each * len(surplus)
-    return Comparison(right, total, why, lapse)
+    return Comparison(len(right), total, why, lapse)
+
+
+def partial_credit(outputs: Sequence[Sequence[Line]], item: CodeItem) -> float:
+    """The share of right fields on the held-out cases, 0..1.
+
+    It is 0 unless the program shows that it has read the data: something on a held-out case must be right that is
+    neither expected nor printed on a shown one. No program earns that with what it knew before, whatever it adds.
+
+    Args:
+        outputs: The lines printed on each case, in order; none for a case that was not run to a good end.
+        item: What was asked.
+    """
+    cases = list(zip(item.cases, outputs, strict=True))
+    shown = [lines for case, printed in cases if not case.held_out for lines in (case.expected, printed)]
+    right = total = 0
+    has_read = False
+    for case, lines in cases:
+        if case.held_out:
+            found = compare(Printed(tuple(lines), ()), case, item)
+            right, total = right + found.right, total + found.total
+            known = [_right(other, case, item) for other in shown]
+            has_read |= bool(_right(lines, case, item).difference(*known))
+    return right / total if has_read else 0.0
 
 
 def same(found: Any, wanted: Any, tolerance: float, exact: bool = False) -> bool:
@@ -138,6 +159,18 @@ def _matches(lines: Sequence[Line], expected: Sequence[Line], keys: Sequence[str
     for place, line in enumerate(lines):
         places.setdefault(_identity(line, keys), place)
     return [places.pop(_identity(line, keys), None) for line in expected]
+
+
+def _right(lines: Sequence[Line], case: CodeCase, item: CodeItem) -> set[tuple[int, str]]:
+    """What an output has right of a case: the place of the expected line, and the field; no name if it has but keys."""
+    found: set[tuple[int, str]] = set()
+    for number, place in enumerate(_matches(lines, case.expected, item.keys)):
+        if place is not None:
+            wanted = case.expected[number]
+            fields = _counted(wanted, item.keys)
+            found |= {(number, name) for name in fields if _is(lines[place], name, wanted[name], item.tolerance)}
+            found |= set() if fields else {(number, "")}
+    return found
 
 
 def _identity(line: Line, keys: Sequence[str]) -> tuple[object, ...]:

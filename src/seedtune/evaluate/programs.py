@@ -5,7 +5,7 @@
 | ``pass`` | prints what was asked for, on every case, also on those held out |
 | ``wrong_value`` | ends well and prints something else, or nothing |
 | ``crash`` | does not compile, ends with an error, or needs more memory, files or output than it may |
-| ``timeout`` | takes ten times as long as the reference, and more than two seconds |
+| ``timeout`` | takes more than 25 times the CPU time of the reference, on the same machine |
 | ``api_misuse`` | fails, and uses the domain's library in a way that cannot work: its lint or the library says so |
 | ``no_code`` | is not there |
 | ``refused`` | is not there, and the model says that it cannot |
@@ -16,9 +16,10 @@ the domain: they raise, and are nobody's wrong answer.
 """
 
 import re
+import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -27,10 +28,10 @@ from typing import Literal, NamedTuple, get_args
 from seedtune.domains import Domain
 from seedtune.domains.own_code import own_function
 from seedtune.domains.program_check import ProgramCheck
-from seedtune.domains.programs import blocks_of, compile_fault, imports_something, programs_of
+from seedtune.domains.programs import blocks_of, compile_fault, imports_of, programs_of
 from seedtune.domains.running import PROGRAMS, Data, Runner, ending, within
 from seedtune.errors import EvaluationError
-from seedtune.evaluate.code_output import Comparison, Line, Printed, compare, read_output
+from seedtune.evaluate.code_output import Comparison, Line, Printed, compare, partial_credit, read_output
 from seedtune.evaluate.extraction import spoken
 from seedtune.evaluate.scorers import Score
 from seedtune.evaluate.statistics import Estimate, pass_rate
@@ -40,14 +41,15 @@ from seedtune.sandbox import ExecutionResult, Limits
 CodeVerdict = Literal["pass", "wrong_value", "crash", "timeout", "no_code", "api_misuse", "refused"]
 VERDICTS: tuple[CodeVerdict, ...] = get_args(CodeVerdict)
 
-SLOWER, LEAST_S = 10.0, 2.0
-"""A program may take this many times the reference's own CPU time on this machine, and these seconds at least."""
+SLOWER = 25.0
+"""A program may take this many times the reference's own CPU time on this machine. No number of seconds: it would be
+less on a slower one."""
 
 _REFERENCE = within(120.0)
 _KEPT = 4000
 """Characters of a program's output and errors that are kept to be looked at."""
 _REFUSAL = re.compile(
-    r"\b(?:sorry|apologi[sz]e|as an ai|unable to|(?:can(?:no|')t|cannot|could not|won't|will not|am not able to)"
+    r"\b(?:as an ai|unable to|(?:can(?:no|['\u2019])t|cannot|could not|won['\u2019]t|will not|am not able to)"
     r"\s+(?:\w+\s+){0,2}?(?:write|provide|create|help|assist|do|answer|complete|generate|fulfil+|comply|execute|access))\b",
     re.IGNORECASE,
 )
@@ -92,7 +94,7 @@ class CodeScore:
     strict: bool
     """A pass, from the one block of Python, in exactly the form that was asked for."""
     value: float
-    """0..1: the share of fields that are right, over all cases."""
+    """0..1: 1 for a pass, else :func:`~seedtune.evaluate.code_output.partial_credit`."""
     program: str
     why: str
     """How the program was found, and the first thing that is wrong."""
@@ -100,10 +102,15 @@ class CodeScore:
     """Those that were run; the rest is passed over after a timeout."""
 
 
-def read_program(text: str) -> Answered:
-    """The program of an answer: its last whole block of Python that imports something, else the last one.
+def read_program(text: str, library: Collection[str] = ()) -> Answered:
+    """The program of an answer: the last whole block of Python that imports ``library``, else something, else the last.
 
     An answer without a block of Python may have one without a language, or be the program itself.
+
+    Args:
+        text: The answer.
+        library: Modules that a solution is expected to import. Who shows how to run it, or to read what it printed,
+            needs others.
     """
     answer = spoken(text)
     marked = [block for block in blocks_of(answer) if block.is_python]
@@ -111,7 +118,10 @@ def read_program(text: str) -> Answered:
     if not found:
         cut = any(not block.is_whole for block in blocks_of(answer))
         return Answered("", "a block of code that does not end" if cut else "no program in the answer")
-    last = next((code for code in reversed(found) if imports_something(code)), found[-1])
+    imports = [imports_of(code) for code in found]
+    able = [code for code, names in zip(found, imports, strict=True) if library and names.issuperset(library)]
+    active = [code for code, names in zip(found, imports, strict=True) if names]
+    last = (able or active or found)[-1]
     if not marked:
         return Answered(last, "code that is not marked as Python")
     if len(marked) == 1:
@@ -137,7 +147,7 @@ class CodeRunner:
         misuse = own_function(domain.folder, PROGRAMS, "misuse")
         self._misuse: Callable[[str], str] = misuse or (lambda _: "")
         self._check = ProgramCheck(domain.folder)
-        self._limits: dict[tuple[str, int], Limits] = {}
+        self._limits: dict[str, Limits] = {}
         self._lock = threading.Lock()
 
     @property
@@ -161,10 +171,10 @@ class CodeRunner:
         """A program's run on a case, within limits that follow from the reference's.
 
         Raises:
-            EvaluationError: the reference does not pass the case here.
+            EvaluationError: the reference does not pass its cases here.
             SandboxError: this machine cannot run a program apart from itself.
         """
-        return self._runner.run(source, self._data(item.cases[number]), self._limits_of(item, number))
+        return self._runner.run(source, self._data(item.cases[number]), self._limits_of(item))
 
     def misused(self, source: str, stderr: Iterable[str]) -> str:
         """How a program that failed misuses the domain's library; empty where nothing is known of it."""
@@ -178,19 +188,22 @@ class CodeRunner:
         files = {name: self._folder / file for name, file in zip(case.inside, case.files, strict=True)}
         return Data(files, case.replay, case.arguments)
 
-    def _limits_of(self, item: CodeItem, number: int) -> Limits:
-        key = (item.id, number)
-        if key not in self._limits:
-            result = self.reference(item, number)
-            score = _judge_run(result, item, number)
-            if score.verdict != "pass":
-                raise EvaluationError(
-                    f"the reference of the item {item.id} ({item.family}) does not pass its case {number + 1} here: "
-                    f"{score.why}; if the machine is in order, the item is to be mended"
-                )
+    def _limits_of(self, item: CodeItem) -> Limits:
+        """The same for all cases, from the reference's slowest run: of several, none was lucky."""
+        if item.id not in self._limits:
+            slowest = 0.0
+            for number in range(len(item.cases)):
+                result = self.reference(item, number)
+                score = _judge_run(result, item, number)
+                if score.verdict != "pass":
+                    raise EvaluationError(
+                        f"the reference of the item {item.id} ({item.family}) does not pass its case {number + 1} "
+                        f"here: {score.why}; if the machine is in order, the item is to be mended"
+                    )
+                slowest = max(slowest, result.cpu_s)
             with self._lock:
-                self._limits.setdefault(key, within(max(LEAST_S, SLOWER * result.cpu_s)))
-        return self._limits[key]
+                self._limits.setdefault(item.id, within(SLOWER * slowest))
+        return self._limits[item.id]
 
 
 def judge_code(text: str, item: CodeItem, runner: CodeRunner) -> CodeScore:
@@ -205,7 +218,7 @@ def judge_code(text: str, item: CodeItem, runner: CodeRunner) -> CodeScore:
         EvaluationError: the reference does not pass here.
         SandboxError: this machine cannot run a program apart from itself.
     """
-    found = read_program(text)
+    found = read_program(text, imports_of(item.reference) - sys.stdlib_module_names)
     if not found.source:
         refuses = _REFUSAL.search(spoken(text)) is not None
         return CodeScore("refused" if refuses else "no_code", False, 0.0, "", found.why)
@@ -223,9 +236,10 @@ def judge_code(text: str, item: CodeItem, runner: CodeRunner) -> CodeScore:
         why = f"{found.why}{f'; {lapse}' if lapse else ''}"
         return CodeScore("pass", is_strict, 1.0, found.source, why, tuple(cases))
     verdict, why = failed.verdict, f"case {cases.index(failed) + 1}{' (held out)' * failed.held_out}: {failed.why}"
+    outputs = [case.lines for case in cases] + [()] * (len(item.cases) - len(cases))
     if misused := runner.misused(found.source, (case.stderr for case in cases)):
         verdict, why = "api_misuse", f"{misused}; {why}"
-    return CodeScore(verdict, False, _share(cases, item), found.source, f"{found.why}; {why}", tuple(cases))
+    return CodeScore(verdict, False, partial_credit(outputs, item), found.source, f"{found.why}; {why}", tuple(cases))
 
 
 def score_code(text: str, item: CodeItem, runner: CodeRunner) -> Score:
@@ -348,18 +362,3 @@ def _judge_run(result: ExecutionResult, item: CodeItem, number: int) -> CaseScor
         stderr=result.stderr[-_KEPT:],
         lines=printed.lines,
     )
-
-
-def _share(cases: Sequence[CaseScore], item: CodeItem) -> float:
-    """Right fields of all; 0 for what does not depend on the data.
-
-    A case that was not run counts as if nothing had been printed.
-    """
-    ended = [(case.lines, item.cases[number].expected) for number, case in enumerate(cases)]
-    first_lines, first_expected = ended[0]
-    depends = any(lines != first_lines for lines, _ in ended)
-    if not depends and any(expected != first_expected for _, expected in ended):
-        return 0.0
-    nothing = [compare(Printed((), ()), case, item).total for case in item.cases[len(cases) :]]
-    total = sum(case.total for case in cases) + sum(nothing)
-    return sum(case.right for case in cases) / total if total else 0.0

@@ -1,13 +1,14 @@
 """Comparing printed JSON lines with what is expected."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedtune.evaluate.code_output import Comparison, compare, read_output, same
+from seedtune.evaluate.code_output import Comparison, Line, compare, partial_credit, read_output, same
 from seedtune.records import CodeCase, CodeItem
 
 LINES = [
@@ -121,3 +122,54 @@ VALUES = st.recursive(
 def test_every_output_is_equal_to_itself(lines: list[dict[str, Any]]) -> None:
     found = compared(printed(*lines), lines, keys=(), ordered=True)
     assert (found.why, found.lapse, found.right) == ("", "", found.total)
+
+
+SHOWN = [{"prefix": "a", "peers": 1}, {"prefix": "b", "peers": 2}]
+HELD_OUT = [{"prefix": "a", "peers": 1}, {"prefix": "c", "peers": 3}, {"prefix": "d", "peers": 4}]
+
+
+def credit(*outputs: Sequence[Line], expected: tuple[list[Any], list[Any]] = (SHOWN, HELD_OUT), **item: Any) -> float:
+    cases = tuple(
+        CodeCase(files=("a",), expected=tuple(lines), held_out=number == 1) for number, lines in enumerate(expected)
+    )
+    fields = {"keys": ("prefix",), "ordered": False, "tolerance": 1e-6} | item
+    return partial_credit(outputs, CodeItem.model_construct(cases=cases, **fields))
+
+
+def test_partial_credit_is_the_share_of_right_fields_on_held_out_cases() -> None:
+    assert credit(SHOWN, HELD_OUT[:2]) == pytest.approx(2 / 3)
+    assert credit([], HELD_OUT[:2]) == pytest.approx(2 / 3)
+    assert credit(SHOWN, [*HELD_OUT[:2], {"prefix": "x"}]) == pytest.approx(2 / 4)
+    assert credit(SHOWN, []) == 0
+
+
+def salted(way: str, salt: int) -> list[dict[str, Any]]:
+    match way:
+        case "a field":
+            return [line | {"note": salt} for line in SHOWN]
+        case "a line":
+            return [*SHOWN, {"size": salt}]
+        case "a line of the right form":
+            return [{"prefix": str(salt), "peers": salt}, *SHOWN]
+        case "a wrong value":
+            return [SHOWN[0], SHOWN[1] | {"peers": -salt}]
+        case _:
+            return SHOWN[salt:]
+
+
+@pytest.mark.parametrize("way", ["a field", "a line", "a line of the right form", "a wrong value", "less"])
+def test_the_shown_answers_earn_nothing_whatever_is_done_to_them(way: str) -> None:
+    assert credit(salted(way, 0), salted(way, 1)) == 0
+    assert credit(salted(way, 1), salted(way, 0)) == 0
+
+
+def test_what_is_printed_whatever_the_data_earns_nothing() -> None:
+    guess = [{"prefix": "c", "peers": 3}]
+    assert credit(guess, guess) == 0
+    assert credit([{**guess[0], "note": 1}], [{**guess[0], "note": 2}]) == 0
+
+
+def test_without_keys_a_field_that_is_the_same_on_every_case_shows_nothing() -> None:
+    expected = ([{"count": 5, "kind": "moas"}], [{"count": 6, "kind": "moas"}])
+    assert credit([{"kind": "moas"}], [{"kind": "moas"}], expected=expected, keys=()) == 0
+    assert credit([{"count": 5}], [{"count": 6}], expected=expected, keys=()) == pytest.approx(1 / 2)

@@ -11,6 +11,7 @@ import mrt_writer as mrt
 from forgeries import forgeries
 from seedtune.domains import Domain, load_domain
 from seedtune.domains.loader import ItemFile, Suite
+from seedtune.domains.running import Data
 from seedtune.errors import DomainError, EvaluationError, SandboxError
 from seedtune.evaluate.programs import (
     CodeRunner,
@@ -25,7 +26,7 @@ from seedtune.evaluate.programs import (
     score_code,
 )
 from seedtune.records import CodeItem
-from seedtune.sandbox import levels
+from seedtune.sandbox import ExecutionResult, Limits, Outcome, levels
 
 REFERENCE = """\
 import json
@@ -127,7 +128,7 @@ def test_what_the_reference_prints_can_fill_what_is_expected(item: CodeItem, run
     assert [sorted(lines, key=json.dumps) for lines in reference_lines(item, runner)] == expected
 
 
-NAMES = list(forgeries(CodeItem.model_construct(cases=())))
+NAMES = list(forgeries(CodeItem.model_construct(question="", cases=())))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -165,6 +166,9 @@ def test_what_goes_wrong_is_told_apart(verdict: str, code: str, why: str, item: 
     [
         ("refused", "I'm sorry, but I cannot write programs."),
         ("refused", "As an AI I have no access to files."),
+        ("refused", "I can\u2019t help with that."),
+        ("no_code", "Sorry for the confusion. The MOAS conflicts are 10.0.0.0/8."),
+        ("no_code", "I apologize for the delay: 10.0.0.0/8."),
         ("no_code", "One would count the origins of each prefix."),
         ("no_code", ""),
         ("no_code", f"```python\n{REFERENCE}"),
@@ -185,9 +189,15 @@ def test_a_program_that_passes_is_no_misuse_whatever_the_lint_says(item: CodeIte
 
 
 def test_partial_credit_is_the_share_of_right_fields(item: CodeItem, runner: CodeRunner) -> None:
-    """Two fields a line beside the key, on three lines; one count is 3."""
+    """Two fields a line beside the key, on the two lines of the held-out case; one count is 3."""
     score = judged(REFERENCE.replace('"count": len(origins[prefix])', '"count": 2'), item, runner)
-    assert (score.verdict, score.value) == ("wrong_value", pytest.approx(5 / 6))
+    assert (score.verdict, score.value) == ("wrong_value", pytest.approx(3 / 4))
+
+
+def test_a_case_that_could_not_be_run_to_its_end_is_worth_nothing(item: CodeItem, runner: CodeRunner) -> None:
+    for end in ("raise ValueError", "bytearray(10**11)"):
+        score = judged(f"{REFERENCE}if len(origins) > 2:\n    {end}\n", item, runner)
+        assert score.value == 0.0
 
 
 def test_other_forms_of_a_right_output_pass_but_not_strictly(item: CodeItem, runner: CodeRunner) -> None:
@@ -217,6 +227,45 @@ def test_other_forms_of_a_right_output_pass_but_not_strictly(item: CodeItem, run
 def test_the_program_of_an_answer_is_found(text: str, source: str, is_plain: bool) -> None:
     found = read_program(text)
     assert (found.source, found.is_plain) == (source, is_plain)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "source"),
+    [
+        (["import lib\n", "import subprocess\n"], "import lib\n"),
+        (["from lib.part import x\n", "import json\n", "x()\n"], "from lib.part import x\n"),
+        (["import lib\n", "import lib, json\n"], "import lib, json\n"),
+        (["import json\n", "x()\n"], "import json\n"),
+        (["import library\n", "import json\n"], "import json\n"),
+    ],
+)
+def test_the_last_block_that_imports_the_library_is_the_program(blocks: list[str], source: str) -> None:
+    assert read_program("".join(f"```python\n{block}```\n" for block in blocks), {"lib"}).source == source
+
+
+def test_how_a_program_is_used_is_not_taken_for_it(item: CodeItem, runner: CodeRunner) -> None:
+    use = "import subprocess\nsubprocess.run(['python', 'moas.py'])"
+    score = judge_code(f"```python\n{REFERENCE}```\nRun it:\n```python\n{use}\n```", item, runner)
+    assert (score.verdict, score.strict) == ("pass", False)
+
+
+@pytest.mark.parametrize("slower", [0.05, 1.0, 40.0])
+def test_how_fast_the_machine_is_changes_no_verdict(slower: float, item: CodeItem, domain: Domain) -> None:
+    """On each a program may take 25 times what the reference takes on its slowest case."""
+    runner = CodeRunner(domain)
+    seconds = {"shown.mrt": 0.05 * slower, "sets.mrt": 0.1 * slower}
+
+    def run(source: str, data: Data, limits: Limits) -> ExecutionResult:
+        case = next(case for case in item.cases if case.files[0].endswith(data.files["updates.mrt"].name))
+        times = float(source.split()[2]) if source.startswith("# takes") else 1.0
+        cpu_s = times * seconds[data.files["updates.mrt"].name]
+        outcome: Outcome = "cpu" if cpu_s > limits.cpu_s else "finished"
+        stdout = "".join(f"{json.dumps(line)}\n" for line in case.expected)
+        return ExecutionResult(outcome, 0, None, stdout, "", False, cpu_s, cpu_s, 1.0, "unsafe")
+
+    runner._runner._run_program = run  # pyright: ignore[reportPrivateUsage]
+    verdicts = [judged(f"# takes {times} times as long", item, runner).verdict for times in (24, 26)]
+    assert verdicts == ["pass", "timeout"]
 
 
 def test_a_reference_that_fails_here_is_no_models_fault(item: CodeItem, domain: Domain) -> None:
