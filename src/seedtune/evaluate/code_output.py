@@ -98,15 +98,17 @@ def partial_credit(outputs: Sequence[Sequence[Line]], item: CodeItem) -> float:
         item: What was asked.
     """
     cases = list(zip(item.cases, outputs, strict=True))
-    shown = [lines for case, printed in cases if not case.held_out for lines in (case.expected, printed)]
+    shown = [line for case, printed in cases if not case.held_out for line in (*case.expected, *printed)]
     right = total = 0
     has_read = False
     for case, lines in cases:
         if case.held_out:
             found = compare(Printed(tuple(lines), ()), case, item)
             right, total = right + found.right, total + found.total
-            known = [_right(other, case, item) for other in shown]
-            has_read |= bool(_right(lines, case, item).difference(*known))
+            has_read = has_read or any(
+                not any(_says(line, case.expected[number], name, item) for line in shown)
+                for number, name in _right(lines, case, item)
+            )
     return right / total if has_read else 0.0
 
 
@@ -171,6 +173,12 @@ def _right(lines: Sequence[Line], case: CodeCase, item: CodeItem) -> set[tuple[i
             found |= {(number, name) for name in fields if _is(lines[place], name, wanted[name], item.tolerance)}
             found |= set() if fields else {(number, "")}
     return found
+
+
+def _says(line: Line, wanted: Line, name: str, item: CodeItem) -> bool:
+    """Whether a line has a field of another one right; without keys it may be any line, wherever it stands."""
+    is_same = _identity(line, item.keys) == _identity(wanted, item.keys)
+    return is_same and (not name or _is(line, name, wanted[name], item.tolerance))
 
 
 def _identity(line: Line, keys: Sequence[str]) -> tuple[object, ...]:

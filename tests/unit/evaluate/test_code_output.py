@@ -173,3 +173,9 @@ def test_without_keys_a_field_that_is_the_same_on_every_case_shows_nothing() -> 
     expected = ([{"count": 5, "kind": "moas"}], [{"count": 6, "kind": "moas"}])
     assert credit([{"kind": "moas"}], [{"kind": "moas"}], expected=expected, keys=()) == 0
     assert credit([{"count": 5}], [{"count": 6}], expected=expected, keys=()) == pytest.approx(1 / 2)
+
+
+def test_without_keys_a_shown_line_earns_nothing_at_another_place() -> None:
+    expected = ([{"time": 1}, {"time": 2}], [{"time": 2}, {"time": 3}])
+    assert credit(expected[0], [{"time": 2}], expected=expected, keys=()) == 0
+    assert credit(expected[0], [{"time": 2}, {"time": 3}], expected=expected, keys=()) == 1
