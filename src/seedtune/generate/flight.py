@@ -64,9 +64,12 @@ class Flight:
         """
         state = self._state
         # How many more are needed is known once all that came before is judged.
-        while not self.interrupted and (await self._judge_next() or state.is_trying):
-            if state.is_trying:
-                await self._wait()
+        while not self.interrupted:
+            if await self._judge_next():
+                continue
+            if not state.is_next_here:
+                break
+            await self._wait()
         self._take_up()
         while True:
             # One at a time: a pile of replies must not keep requests from leaving. What was decoded together came
@@ -83,7 +86,7 @@ class Flight:
                 self._drop_unsent()
             advance(state.accepted, self._progress.note(len(self._sent)))
             if not judged:
-                if not self._tasks and not (state.is_trying and not (state.funnel.is_full or self._gave_up)):
+                if not self._tasks and not (state.is_next_here and not (state.funnel.is_full or self._gave_up)):
                     break
                 await self._wait()
             self._land()

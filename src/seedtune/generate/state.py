@@ -132,9 +132,12 @@ class State:
         return any(recent.is_below(self.config.limits.stall_accepted) for recent in self._stalls)
 
     @property
-    def is_trying(self) -> bool:
-        """Whether the reply whose turn it is waits for its programs."""
-        return not all(trial.done() for trial in self._trials.get(self.committed, ()))
+    def is_next_here(self) -> bool:
+        """Whether the reply whose turn it is has come; what :meth:`turn` does not give waits for its programs.
+
+        Whether these are still being tried is not asked: they may have ended since.
+        """
+        return self.committed in self.replies
 
     def prepare(self) -> None:
         """Do now what would keep paid replies waiting later: load and run the models of the filters.
@@ -231,7 +234,8 @@ class State:
     def turn(self) -> Turn | None:
         """The next reply in order; None while it is not there, or its programs are being tried."""
         self._try_programs()
-        return None if self.committed not in self.replies or self.is_trying else self._turn()
+        is_tried = all(trial.done() for trial in self._trials.get(self.committed, ()))
+        return self._turn() if self.is_next_here and is_tried else None
 
     def _turn(self) -> Turn:
         reply = self.replies[self.committed]

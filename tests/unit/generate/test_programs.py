@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from seedtune.config import ProgramsConfig
 from seedtune.domains import load_domain
 from seedtune.errors import DomainError, RunError, SandboxError
 from seedtune.generate.filters.execution import ProgramTrials
+from seedtune.generate.progress import Progress
 from seedtune.records import Candidate
 from seedtune.sandbox import levels
 
@@ -184,6 +186,21 @@ def test_the_same_bytes_come_from_one_and_from_sixteen_in_flight_and_after_any_c
             torn.parent.mkdir(parents=True)
             torn.write_bytes(whole[: int(len(whole) * share)])
             assert views(generate(config)) == expected
+
+
+def test_a_trial_that_ends_just_before_the_loop_would_wait_for_it_does_not_end_the_run(
+    configure: Configure, programmers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = Progress.note
+
+    def noted_once_all_trials_are_over(self: Progress, in_flight: int) -> str:
+        wait([trial for trials in self._state._trials.values() for trial in trials])
+        return note(self, in_flight)
+
+    monkeypatch.setattr(Progress, "note", noted_once_all_trials_are_over)
+    with Programmer() as server:
+        folder = generate(configure(server.url, 4))
+    assert funnel(folder)["accepted"] == 4
 
 
 def test_a_machine_that_cannot_run_programs_says_so_before_anything_is_paid(
