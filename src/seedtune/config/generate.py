@@ -65,7 +65,7 @@ class ProgramsConfig(Section):
     verify: bool = True
     """Reject what fails the domain's lint, does not run, prints nothing, or prints the same whatever its data."""
     required: bool = False
-    """Reject an answer of such a pack that holds no program at all."""
+    """Reject an answer of such a pack that holds no program that can be run: words, or fragments alone."""
     seconds: float = Field(default=10.0, gt=0, le=3600)
     """CPU time of each run; a program that waits ends after five times as long."""
 

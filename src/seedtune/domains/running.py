@@ -6,11 +6,12 @@ A domain whose answers are programs brings ``programs.py``:
 | --- | --- |
 | ``run_program(source, data, limits)`` | the :class:`~seedtune.sandbox.ExecutionResult` of one run |
 | ``misuse(stderr)`` | how the domain's library was misused, in words; empty where that did not end the program |
-| ``trials(source, folder)`` | at least two :class:`Data` that a program can be tried on; files are made in ``folder`` |
-| ``wrong_value(instruction, source, data, outputs)`` | what should have been printed; empty for what was |
+| ``trials(source, folder)`` | two :class:`Data` or more to try it on, with files in ``folder``; none for a fragment |
+| ``wrong_value(prompt, source, data, outputs)`` | what should have been printed; empty for what was |
 | ``command_line(data)`` | the command that runs a saved ``program.py`` on the same data, for the studio to show |
 
-``trials`` and ``wrong_value`` are for verified programs in ``generate``; the last two are optional.
+``trials`` and ``wrong_value`` are for verified programs in ``generate``; the last two are optional. ``prompt`` is the
+instruction with its input; :func:`~seedtune.domains.self_contained.is_self_contained` helps to tell a fragment.
 """
 
 import os

@@ -4,7 +4,7 @@ Everything a candidate is held against is here: its own form, the passage it mus
 far, the further filters, the evaluation items, what its programs do, and the judge.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
@@ -84,6 +84,11 @@ class Decider:
     def programs_digest(self) -> str:
         """Content hash of what programs are tried by; empty where none are."""
         return self._programs.digest
+
+    @property
+    def tried_packs(self) -> Collection[str]:
+        """The packs in whose answers programs are tried."""
+        return self._programs.packs
 
     def prepare(self) -> None:
         """Do now what would keep paid replies waiting later, and see that programs can be run.

@@ -4,14 +4,18 @@ What comes behind the goal depends on how many requests were in flight, so it is
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+from seedtune.domains.programs import programs_of
 from seedtune.generate.reading import Reading
 from seedtune.records import Reply, Step, Verdict
 
 PENDING = "pending"
 """The reason of a verdict that a follow-up will decide."""
+
+PROGRAM_KINDS = ("run", "fragments", "none")
+"""What an example that was kept holds: a program that was run, nothing but fragments of programs, no Python at all."""
 
 _BEGINNINGS: tuple[Step, ...] = ("tasks", "instructions")
 
@@ -39,9 +43,17 @@ def up_to_goal(verdicts: Iterable[Verdict], accepted: int, goal: int) -> Iterato
 class Funnel:
     """The counts of a run; the same from the same replies."""
 
-    def __init__(self, goal: int, classic: bool) -> None:
+    def __init__(self, goal: int, classic: bool, tried_packs: Collection[str] = ()) -> None:
+        """Begin at nothing.
+
+        Args:
+            goal: Instructions that are asked for.
+            classic: Whether an instruction has several instances.
+            tried_packs: Those in whose answers programs are tried.
+        """
         self.goal = goal
         self._classic = classic
+        self._tried_packs = tried_packs
         self.accepted = 0
         """Instructions."""
         self.examples = 0
@@ -55,6 +67,7 @@ class Funnel:
         self._rejected: Counter[str] = Counter()
         self._rejected_instances: Counter[str] = Counter()
         self._packs: Counter[str] = Counter()
+        self._programs: Counter[str] = Counter()
 
     @property
     def is_full(self) -> bool:
@@ -92,6 +105,8 @@ class Funnel:
             self.accepted = accepted
             self.examples += verdict.kept
             self._decide(step, verdict)
+            if verdict.kept and verdict.candidate.pack in self._tried_packs:
+                self._programs[_tried(verdict)] += 1
 
     def _decide(self, step: Step, verdict: Verdict) -> None:
         if verdict.kept or verdict.reason == PENDING:
@@ -123,4 +138,13 @@ class Funnel:
         }
         if self._rejected_instances:
             counts["rejected_instances"] = dict(self._rejected_instances.most_common())
+        if self._tried_packs:
+            counts["programs"] = {kind: self._programs[kind] for kind in PROGRAM_KINDS}
         return counts
+
+
+def _tried(verdict: Verdict) -> str:
+    """One of :data:`PROGRAM_KINDS`. A program that was run and kept has printed something."""
+    if verdict.printed:
+        return "run"
+    return "fragments" if programs_of(verdict.candidate.output) else "none"

@@ -69,7 +69,7 @@ class State:
             block=max(t.batch_size if isinstance(t, LocalTeacherConfig) else 1 for t in self.teachers.values()),
         )
         self.ledger = Ledger(generate.limits, {name: prices_of(teacher) for name, teacher in self.teachers.items()})
-        self.funnel = Funnel(generate.num_instructions, is_classic)
+        self.funnel = Funnel(generate.num_instructions, is_classic, self._decider.tried_packs)
         self.requests: dict[int, Request] = {}
         self.replies: dict[int, Reply] = {}
         self._trials: dict[int, Iterable[Future[Trial]]] = {}

@@ -36,6 +36,7 @@ HUB_ID = "PATH_OR_HUB_ID_OF_THIS_DATASET"
 """Stands in the card until it is pushed."""
 
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
+_PROGRAMS = {"run": "run and kept", "fragments": "fragments, not run", "none": "answers without a program"}
 _LICENCES = {
     *("apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"),
     *("cc-by-nd-4.0", "cc-by-3.0", "cc-by-sa-3.0", "odc-by", "odbl", "pddl", "gpl-3.0", "lgpl-3.0", "unlicense"),
@@ -242,6 +243,9 @@ def _funnel_rows(funnel: dict[str, Any], rows: int) -> list[tuple[str, int, str]
     ]
     if funnel.get("examples", funnel["accepted"]) != funnel["accepted"]:
         steps.append(("examples (instances of them)", funnel["examples"], "kept"))
+    steps += [
+        (f"in packs of programs: {_PROGRAMS[kind]}", n, "kept") for kind, n in funnel.get("programs", {}).items()
+    ]
     if reviewed := funnel.get("reviewed"):
         steps.append(("removed by people", reviewed["removed"], "lost"))
         steps.append(("changed by people", reviewed["edited"], "in"))

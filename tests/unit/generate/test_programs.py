@@ -77,7 +77,14 @@ def programmers(domain_folder: Path) -> Path:
 
 
 class Programmer(BySeed):
-    """Answers with programs: every other one is good, the others go wrong in turn, each for its own reason."""
+    """Answers with programs: every other one is good, the others go wrong in turn, each for its own reason.
+
+    With ``in_words``, two of three that would be good are a fragment, and words alone.
+    """
+
+    def __init__(self, in_words: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.in_words = in_words
 
     def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         status, reply = super().answer(body)
@@ -89,6 +96,8 @@ class Programmer(BySeed):
                 number = int(task["output"].rpartition("value ")[2].strip("."))
                 code = GOOD if number % 2 else wrong[number // 2 % len(wrong)]
                 task["output"] = fenced(f"{code}\n# {number}")
+                if self.in_words and number % 2:
+                    task["output"] = [fenced(f"total = {number}"), f"Add {number}.", task["output"]][number // 2 % 3]
             message["content"] = json.dumps(tree)
         return status, reply
 
@@ -170,6 +179,24 @@ def test_the_funnel_counts_each_reason_and_the_outputs_are_in_the_dataset(
     assert {line["printed"] for line in lines(folder / "instructions.jsonl")} == {"6\n"}
 
 
+def test_who_was_kept_with_nothing_that_was_run_is_counted(configure: Configure, programmers: Path) -> None:
+    with Programmer(in_words=True) as server:
+        folder = generate(configure(server.url, 12))
+    rows = lines(folder / "instructions.jsonl")
+    counts = {
+        "run": sum("printed" in row for row in rows),
+        "fragments": sum("printed" not in row and "```" in row["output"] for row in rows),
+        "none": sum("```" not in row["output"] for row in rows),
+    }
+    assert funnel(folder)["programs"] == counts
+    assert all(counts.values())
+
+
+def test_packs_without_programs_count_none(configure: Configure) -> None:
+    with BySeed() as server:
+        assert "programs" not in funnel(generate(configure(server.url, 2)))
+
+
 def test_the_same_bytes_come_from_one_and_from_sixteen_in_flight_and_after_any_cut(
     configure: Configure, programmers: Path, tmp_path: Path
 ) -> None:
@@ -218,6 +245,7 @@ def test_without_verification_programs_are_kept_as_they_come(configure: Configur
         folder = generate(configure(server.url, 6, programs={"verify": False}))
     assert not [reason for reason in funnel(folder)["rejected"] if reason.startswith("program")]
     assert all("printed" not in line for line in lines(folder / "instructions.jsonl"))
+    assert "programs" not in funnel(folder)
 
 
 def test_a_run_does_not_go_on_when_programs_are_verified_otherwise(configure: Configure, programmers: Path) -> None:

@@ -1,5 +1,6 @@
 """The dataset card: true to the run's files, readable by the hub's tools, and no way in for a task's text."""
 
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -77,6 +78,18 @@ def test_the_card_counts_what_the_run_counted(make_run: Callable[..., Run]) -> N
     assert "1,000 in prompts, 234 in replies" in text
     assert "compared with 12 evaluation items" in text
     assert "too close\nto one: 1." in text
+
+
+def test_the_card_says_how_many_answers_hold_programs_that_were_run_and_how_many_do_not(
+    make_run: Callable[..., Run],
+) -> None:
+    run = make_run()
+    generated(run, ROWS)
+    path = run.path / "generate" / "funnel.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "programs": {"run": 1, "fragments": 2, "none": 0}}))
+    text = card_of(run)
+    assert "| in packs of programs: run and kept | 1 |" in text
+    assert "| in packs of programs: fragments, not run | 2 |" in text
 
 
 @pytest.mark.parametrize(

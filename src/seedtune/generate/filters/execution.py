@@ -4,14 +4,15 @@ A program is checked by the domain's lint, then run in the sandbox on two sets o
 on the first one once more. It stays if it runs within its limits, prints something, the same on the same data and
 something else on other data; and if what it prints is the value that was asked for, where the domain can tell. Several
 programs of one answer must all do so. What is a fragment to the domain (no data to try it on) is checked by the lint
-alone.
+alone, and an answer with nothing but fragments is counted as such.
 
-A verdict follows from the program: nothing in it depends on the machine but the time limit, which is generous, counts
-CPU time, and is given twice. Not covered: whether what is printed is right where the domain cannot tell.
+A verdict follows from the program, unless that draws at random or shows the machine's clock: nothing else in it depends
+on the machine but the time limit, which is generous, counts CPU time, and is given twice. Not covered: whether what is
+printed is right where the domain cannot tell.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -105,6 +106,11 @@ class ProgramTrials:
         """Have ``heard`` called, from another thread, whenever a trial has ended."""
         self._heard = heard
 
+    @property
+    def packs(self) -> Collection[str]:
+        """The packs whose answers are tried."""
+        return self._packs
+
     def concerns(self, pack: str) -> bool:
         """Whether the answers of a pack are tried."""
         return pack in self._packs
@@ -145,7 +151,7 @@ class ProgramTrials:
                     return Trial(Rejection("program_lint", data))
                 if data:
                     is_tried = True
-                    trial = self._run(candidate.instruction, source, data)
+                    trial = self._run(candidate.prompt, source, data)
                     if trial.fault:
                         return trial
                     printed.append(trial.printed)
@@ -162,7 +168,7 @@ class ProgramTrials:
         except Exception as problem:  # foreign code
             return f"{PROGRAMS}: trials failed: {steady(f'{type(problem).__name__}: {problem}')}"
 
-    def _run(self, instruction: str, source: str, data: tuple[Data, ...]) -> Trial:
+    def _run(self, prompt: str, source: str, data: tuple[Data, ...]) -> Trial:
         runs: list[ExecutionResult] = []
         for each in data:
             result = self._runner.run(source, each, self._limits)
@@ -178,7 +184,7 @@ class ProgramTrials:
         again = self._runner.run(source, data[0], self._limits, again=True)
         if again.stdout != outputs[0]:
             return Trial(Rejection("program_unstable", "prints something else on the same data"))
-        if self._wrong_value and (wrong := self._wrong_value(instruction, source, data, outputs)):
+        if self._wrong_value and (wrong := self._wrong_value(prompt, source, data, outputs)):
             return Trial(Rejection("program_wrong_value", wrong))
         return Trial(printed=next(output for output in outputs if output.strip())[:_KEPT])
 

@@ -1,13 +1,15 @@
-"""Programs with PyBGPStream: run under the names they use, and tried on data that have what they look for."""
+"""Programs of the BGP domain: run under the names they use, and tried on data that have what they look for."""
 
 from pathlib import Path
 
 import pytest
 
 import mrt_writer as mrt
+from conftest import ROOT
 from seedtune.domains import load_domain
 from seedtune.domains.bgp.mrt import read_mrt
 from seedtune.domains.bgp.programs import misuse, run_program, trials
+from seedtune.domains.bgp.trials.wanted import read_wanted
 from seedtune.domains.programs import programs_of
 from seedtune.domains.running import Data, within
 from seedtune.sandbox import Limits
@@ -110,9 +112,48 @@ def test_no_name_of_a_program_leads_out_of_the_folder_or_cannot_be_one(name: str
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"u.mrt"}
 
 
-@pytest.mark.parametrize("source", ["total = 0", "stream.add_filter('prefix', '10.0.0.0/8')"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "total = 0",
+        "stream.add_filter('prefix', '10.0.0.0/8')",
+        "for elem in stream:\n    print(elem.time)",
+        "def origins(path):\n    return path.split()[-1]",
+    ],
+)
 def test_a_fragment_is_not_tried(source: str, tmp_path: Path) -> None:
     assert trials(source, tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print('MOAS: 3')",
+        "import mrtparse\nprint(mrtparse.Reader('updates.mrt'))",
+        "p = __import__('pybgpstream')\np.No()",
+    ],
+)
+def test_a_whole_program_is_tried_whatever_it_imports(source: str, tmp_path: Path) -> None:
+    first, second = trials(source, tmp_path)
+    assert set(first.files) >= {"updates.mrt"}
+    assert first.digest != second.digest
+
+
+@pytest.mark.parametrize(("name", "opened"), [("u.mrt", "open"), ("u.mrt.gz", "gzip.open"), ("u.mrt.bz2", "bz2.open")])
+def test_a_program_that_reads_the_bytes_itself_finds_them_packed_as_the_name_says(
+    name: str, opened: str, tmp_path: Path
+) -> None:
+    source = f"""
+import bz2, gzip, struct
+total = 0
+with {opened}("{name}", "rb") as file:
+    while header := file.read(12):
+        total += 1
+        file.read(struct.unpack(">IHHI", header)[3])
+print(total)
+"""
+    records = [sum(1 for _ in read_mrt(data.files[name])) for data in trials(source, tmp_path)]
+    assert outputs(source, tmp_path) == [f"{count}\n" for count in records]
 
 
 def test_files_below_the_archive_answer_the_broker(tmp_path: Path) -> None:
@@ -139,6 +180,16 @@ def test_what_the_library_turns_down_is_misuse(code: str, is_misuse: bool) -> No
     result = run_program(f"import pybgpstream\n{code}\n", Data(), Limits())
     assert result.outcome == "failed"
     assert bool(misuse(result.stderr)) == is_misuse
+
+
+def test_the_seeds_hold_as_many_programs_and_fragments_as_the_guide_says() -> None:
+    packs = load_domain("bgp").packs
+    seeds = [*packs["pybgpstream"].seeds, *packs["realtime"].seeds]
+    wanted = [read_wanted(source) for seed in seeds for source in programs_of(seed.output)]
+    programs = len(wanted) - wanted.count(None)
+    said = f"Of the {len(wanted)} blocks among the answers of the seeds {programs} are programs"
+    guide = (ROOT / "docs" / "generate.md").read_text(encoding="utf-8")
+    assert said in " ".join(guide.split())
 
 
 def test_programs_of_the_seeds_stand_the_trial(tmp_path: Path) -> None:

@@ -29,37 +29,56 @@ PREFIXES = PROGRAM.format(
 FILTERED = WITHDRAWALS.replace("\nfound = 0", "\nstream.add_filter('ipversion', '4')\nfound = 0")
 
 
-def judged(instruction: str, source: str, folder: Path) -> str:
+def judged(prompt: str, source: str, folder: Path) -> str:
     if best_level()[0] is None:
         pytest.skip("nothing here can shut a program in")
     data = trials(source, folder)
     runs = [run_program(source, each, within(10)) for each in data]
     assert all(run.ok for run in runs), runs[0].stderr
-    return wrong_value(instruction, source, data, [run.stdout for run in runs])
+    return wrong_value(prompt, source, data, [run.stdout for run in runs])
 
 
 @pytest.mark.parametrize(
-    ("instruction", "source"),
+    ("prompt", "source"),
     [
         ("Count the withdrawals in the file updates.mrt.", WITHDRAWALS),
         ("How many announcements are in updates.mrt? Write a program.", ANNOUNCED),
         ("Print the number of distinct prefixes in updates.mrt.", PREFIXES),
+        (
+            "Count the withdrawals in updates.mrt.",
+            WITHDRAWALS.replace("'withdrawals:', found", "f'Withdrawals:{found}'"),
+        ),
+        ("Count the withdrawals in updates.mrt.", WITHDRAWALS.replace("'withdrawals:', found", "'{\"n\":%d}' % found")),
+        (
+            "Count the withdrawals in updates.mrt.",
+            WITHDRAWALS.replace("'withdrawals:', found", "f'withdrawals={found}'"),
+        ),
     ],
 )
-def test_a_right_total_passes(instruction: str, source: str, tmp_path: Path) -> None:
-    assert judged(instruction, source, tmp_path) == ""
+def test_a_right_total_passes(prompt: str, source: str, tmp_path: Path) -> None:
+    assert judged(prompt, source, tmp_path) == ""
 
 
 @pytest.mark.parametrize(
-    ("instruction", "source"),
+    ("prompt", "source"),
     [
         ("Count the withdrawals in the file updates.mrt.", ANNOUNCED),
         ("Write a program that prints the number of announcements in updates.mrt.", WITHDRAWALS),
         ("Print the number of unique prefixes in updates.mrt.", ANNOUNCED),
+        ("Count the withdrawals in the file.\n\nupdates.mrt", ANNOUNCED),
+        (
+            "With PyBGPStream, count the withdrawals in updates.mrt, and print the number of withdrawals as JSON.",
+            ANNOUNCED,
+        ),
+        (
+            "Write a short Python script that uses PyBGPStream's singlefile interface to count the unique prefixes in "
+            "the local MRT file `updates.mrt`, then print the result on one line.",
+            ANNOUNCED,
+        ),
     ],
 )
-def test_a_total_of_something_else_does_not(instruction: str, source: str, tmp_path: Path) -> None:
-    assert judged(instruction, source, tmp_path).startswith("the reference analysis gives ")
+def test_a_total_of_something_else_does_not(prompt: str, source: str, tmp_path: Path) -> None:
+    assert judged(prompt, source, tmp_path).startswith("the reference analysis gives ")
 
 
 def test_what_was_to_be_printed_is_named(tmp_path: Path) -> None:
@@ -70,7 +89,7 @@ def test_what_was_to_be_printed_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("instruction", "source"),
+    ("prompt", "source"),
     [
         ("Count the withdrawals of each peer in updates.mrt.", WITHDRAWALS),
         ("Count the withdrawals of 203.0.113.0/24.", WITHDRAWALS),
@@ -78,8 +97,37 @@ def test_what_was_to_be_printed_is_named(tmp_path: Path) -> None:
         ("Count the announcements and count the withdrawals.", WITHDRAWALS),
         ("Describe the withdrawals in updates.mrt.", WITHDRAWALS),
         ("Count the withdrawals in updates.mrt.", FILTERED),
+        ("Count the withdrawals from peer 64497 in updates.mrt.", WITHDRAWALS),
+        ("Write a script to count the announcements tagged NO_EXPORT in updates.mrt.", WITHDRAWALS),
+        ("Count the unique prefixes originated from AS_SETs in updates.mrt.", WITHDRAWALS),
+        ("Count the BGP announcements in updates.mrt of documentation prefixes.", WITHDRAWALS),
+        ("Count the announcements and stop at a state change in updates.mrt.", WITHDRAWALS),
+        ("Count the withdrawals in updates.mrt.\n\nOnly those of peer AS 64497.", WITHDRAWALS),
+        ("Count the withdrawals in other.mrt.", WITHDRAWALS),
+        ("Count the announcements in rib.mrt.", WITHDRAWALS.replace("upd-file", "rib-file").replace("updates", "rib")),
     ],
 )
-def test_what_is_not_plain_is_not_judged(instruction: str, source: str, tmp_path: Path) -> None:
+def test_what_is_not_plain_is_not_judged(prompt: str, source: str, tmp_path: Path) -> None:
     data = trials(source, tmp_path)
-    assert wrong_value(instruction, source, data, ["nothing"] * len(data)) == ""
+    assert wrong_value(prompt, source, data, ["nothing"] * len(data)) == ""
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "64500:{}",
+        "12:30:{}",
+        "12:{}",
+        "2001:db8::a:{}",
+        "192.0.2.{}",
+        "192.0.2.1:{}",
+        "[2001:db8::1]:{}",
+        "10.0.0.0/{}",
+        "T00:{}",
+    ],
+)
+def test_a_part_of_a_time_an_address_or_a_community_is_no_total(shape: str, tmp_path: Path) -> None:
+    data = trials(WITHDRAWALS, tmp_path)
+    totals = [sum(1 for _ in withdrawals(events_of(read_mrt(each.files["updates.mrt"])))) for each in data]
+    printed = [shape.format(total) for total in totals]
+    assert wrong_value("Count the withdrawals in updates.mrt.", WITHDRAWALS, data, printed)

@@ -1,4 +1,4 @@
-"""Data that a PyBGPStream program can be tried on: two sets that have all that the program names, and differ.
+"""Data that a program can be tried on: two sets that have all that the program names, and differ.
 
 Each set is made for the program, of the files that it opens, in the window that it reads: several peers announce,
 change, prepend, originate twice, withdraw and lose prefixes; among them are the prefixes, AS numbers and communities
@@ -9,6 +9,8 @@ differs only where the data is read.
 Everything follows from the program's text.
 """
 
+import bz2
+import gzip
 import random
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -51,7 +53,7 @@ def make_trials(source: str, folder: Path) -> tuple[Data, ...]:
         folder: Where the files are written.
 
     Returns:
-        Nothing for what does not import the library: a fragment is not to be run.
+        Nothing for a fragment, which neither imports the library nor is self-contained: it is not to be run.
     """
     wanted = read_wanted(source)
     if wanted is None:
@@ -76,8 +78,15 @@ def _write(wanted: Wanted, number: int, folder: Path) -> Data:
             continue
         paths[name] = folder / name
         paths[name].parent.mkdir(parents=True, exist_ok=True)
-        paths[name].write_bytes(content)
+        paths[name].write_bytes(_packed(name, content))
     return Data(paths, "max", wanted.arguments)
+
+
+def _packed(name: str, content: bytes) -> bytes:
+    """As a program expects that unpacks the file itself; the library tells by the content."""
+    if name.endswith(".gz"):
+        return gzip.compress(content, mtime=0)
+    return bz2.compress(content) if name.endswith(".bz2") else content
 
 
 def _is_inside(name: str, others: Iterable[str]) -> bool:

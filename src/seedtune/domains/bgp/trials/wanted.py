@@ -1,4 +1,4 @@
-"""What a PyBGPStream program wants to see, as its text tells: files, times, prefixes, AS numbers, communities.
+"""What a program wants to see, as its text tells: files, times, prefixes, AS numbers, communities.
 
 Names are followed to the constants that they are given anywhere in the program; nothing is run. Not seen: names that a
 program puts together, and data other than MRT files and the index of a csv interface.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from seedtune.domains.bgp.sandboxed.pybgpstream._times import parse_time
+from seedtune.domains.self_contained import is_self_contained
 
 START = 1_709_251_200
 """2024-03-01 00:00:00 UTC: when data begins that no program dates."""
@@ -52,9 +53,9 @@ class Wanted:
 
 
 def read_wanted(source: str) -> Wanted | None:
-    """Read a program that compiles; None for one that does not import the library."""
+    """Read a program that compiles; None for a fragment, which neither imports the library nor is self-contained."""
     tree = ast.parse(source)
-    if not any(_imports_library(node) for node in ast.walk(tree)):
+    if not any(_imports_library(node) for node in ast.walk(tree)) and not is_self_contained(source):
         return None
     constants = _Constants(tree)
     named = {kind: list[str]() for kind in _OPTIONS.values()}
@@ -84,7 +85,7 @@ def read_wanted(source: str) -> Wanted | None:
         ribs=tuple(ribs),
         # One that the program writes itself must not be there.
         indices=() if _WRITES.search(source) else tuple(indices),
-        archive="singlefile" not in source and "csvfile" not in source,
+        archive=_LIBRARY in source and "singlefile" not in source and "csvfile" not in source,
         collectors=tuple(dict.fromkeys(_COLLECTOR.findall(source))),
         arguments=arguments,
         start=start,
