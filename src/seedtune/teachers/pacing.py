@@ -3,7 +3,8 @@
 - The number of requests in flight follows additive increase, multiplicative decrease (Chiu and Jain 1989): the window
   doubles with each round of successes until the endpoint first complains (slow start), then grows by one a round. It
   shrinks by three tenths, once per round in flight, on 429, 503 and 529, and where the seconds per completion token are
-  more than twice the best seen: servers such as vLLM queue without ever saying 429.
+  more than twice the best seen: servers such as vLLM queue without ever saying 429. Only replies of about the same
+  length are compared: what a reply takes before its first token weighs a hundred times more on two tokens than on 200.
 - ``Retry-After`` rests the endpoint. Without it the rest is drawn from 0 to a bound that doubles (full jitter).
 - Requests and tokens a minute are buckets that fill steadily.
 - Faults in a row open a circuit breaker: nothing is sent but, after a rest, a single probe.
@@ -33,6 +34,7 @@ _FLOOR = 2
 """With so little in flight, latency is the endpoint's own."""
 _FEWEST = 8
 """Replies to judge a latency by."""
+_NO_TIME_S = 1e-9
 _BURST_S = 0.1
 """A bucket holds what flows in within this time: a minute's allowance spent at once would be refused."""
 
@@ -68,6 +70,49 @@ class _Bucket:
         self._at = now
 
 
+class _Latency:
+    """How long replies take, held against the best seen of replies about as long."""
+
+    def __init__(self) -> None:
+        self._best: dict[int, float] = {}
+        """Seconds per completion token, by kind: the number of bits of the length."""
+        self._learning: dict[int, list[float]] = {}
+        """By kind, of rounds that are over, until there are enough to tell."""
+        self._round: list[tuple[int, float]] = []
+
+    @property
+    def replies(self) -> int:
+        """In this round."""
+        return len(self._round)
+
+    @property
+    def typical(self) -> float:
+        """How many times the best the median reply of this round took; one without a best says nothing against."""
+        return statistics.median(
+            seconds / self._best[kind] if kind in self._best else 1.0 if kind else inf for kind, seconds in self._round
+        )
+
+    def add(self, seconds: float, completion_tokens: int) -> None:
+        """A reply of this round; infinite seconds where none came in time."""
+        tokens = max(1, completion_tokens)
+        kind = tokens.bit_length() if seconds < inf else 0
+        self._round.append((kind, max(_NO_TIME_S, seconds / tokens)))
+
+    def next_round(self) -> None:
+        """Learn from the round what the best is."""
+        for kind, seconds in self._round:
+            if kind:
+                self._learning.setdefault(kind, []).append(seconds)
+        self._round = []
+        for kind in [kind for kind, found in self._learning.items() if len(found) >= _FEWEST]:
+            median = statistics.median(self._learning.pop(kind))
+            self._best[kind] = min(self._best.get(kind, inf), median)
+
+    def forget(self) -> None:
+        """What was best before this round cannot be reached any more."""
+        self._best, self._learning = {}, {}
+
+
 class Pacer:
     """The pace of one endpoint: ask :meth:`wait_s`, then :meth:`send`, and end each slot with one other method."""
 
@@ -99,8 +144,7 @@ class Pacer:
         self._shrunk_at = 0
         self._busy_rounds = 0
         self._rest_until = -inf
-        self._best = inf
-        self._samples: list[float] = []
+        self._latency = _Latency()
         self._round_began = 0
         self._round_size = _FEWEST
         self._peaks = [0, 0]
@@ -154,7 +198,7 @@ class Pacer:
         self._busy_rounds = 0
         if self._doubling:
             self._grow(1.0)
-        self._judge_latency(slot, (self._now() - slot.sent_at) / max(1, completion_tokens))
+        self._judge_latency(slot, self._now() - slot.sent_at, completion_tokens)
 
     def refused(self, slot: Slot) -> None:
         """The endpoint refused this one request, which says nothing of its pace."""
@@ -232,33 +276,33 @@ class Pacer:
         self._new_round()
 
     def _new_round(self) -> None:
-        self._samples = []
+        self._latency.next_round()
         self._round_began = self._sent
         self._round_size = max(_FEWEST, int(self._window))
         self._peaks = [self._peaks[1], self.in_flight]
 
-    def _judge_latency(self, slot: Slot, seconds_per_token: float) -> None:
-        """At the end of a round, compare its median latency with the best, and grow or shrink.
+    def _judge_latency(self, slot: Slot, seconds: float, completion_tokens: int = 0) -> None:
+        """At the end of a round, compare its latency with the best, and grow or shrink.
 
         A round is as many replies as the window is wide, all to requests that were sent since it began.
         """
         if slot.number < self._round_began:
             return
-        self._samples.append(seconds_per_token)
-        if len(self._samples) < self._round_size:
+        self._latency.add(seconds, completion_tokens)
+        if self._latency.replies < self._round_size:
             return
-        typical = statistics.median(self._samples)
-        if typical <= _SLOWER * self._best:
-            self._best = min(self._best, typical)
+        typical = self._latency.typical
+        if typical <= _SLOWER:
             if not self._doubling:
-                self._grow(len(self._samples) / self._window)
+                self._grow(self._latency.replies / self._window)
         elif self._window > _FLOOR:
             # What was measured is the window that the round began with; doubling may have gone on since.
             self._window = min(self._window, float(self._round_size))
             self._shrink()
         elif typical < inf:
             # So little in flight is not to blame: the endpoint has become slower.
-            self._best, self._doubling = typical, True
+            self._latency.forget()
+            self._doubling = True
         self._new_round()
 
 

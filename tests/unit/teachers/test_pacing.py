@@ -27,12 +27,12 @@ class Hands:
             slots.append(self.pacer.send())
         return slots
 
-    def round(self, seconds: float = 1.0) -> int:
-        """A whole window leaves, and is answered after so long. How many there were."""
+    def round(self, seconds: float = 1.0, tokens: int = 1) -> int:
+        """A whole window leaves, and is answered after so long by so many tokens each. How many there were."""
         slots = self.fill()
         self.now += seconds
         for slot in slots:
-            self.pacer.answered(slot, 10, 1)
+            self.pacer.answered(slot, 10 + tokens, tokens)
         return len(slots)
 
     def faults(self, times: int = FAULTS_IN_A_ROW) -> None:
@@ -240,13 +240,17 @@ class Simulation:
     """An endpoint in simulated time that is asked as fast as the pacer allows."""
 
     def __init__(
-        self, pacer_of: Callable[["Simulation"], Pacer], reply: Callable[[int, float], tuple[float, str]]
+        self,
+        pacer_of: Callable[["Simulation"], Pacer],
+        reply: Callable[[int, float], tuple[float, str]],
+        length: Callable[[int], int],
     ) -> None:
         self.now = 0.0
         self.loads: list[int] = []
         self.done: list[float] = []
         self.pacer = pacer_of(self)
         self._reply = reply
+        self._length = length
         self._ends: list[tuple[float, int, Slot, str]] = []
         self._order = count()
 
@@ -257,6 +261,7 @@ class Simulation:
                 slot = self.pacer.send(tokens=10)
                 self.loads.append(self.pacer.in_flight)
                 takes, end = self._reply(self.pacer.in_flight, self.now)
+                takes *= alone_s(self._length(slot.number))
                 heapq.heappush(self._ends, (self.now + takes, next(self._order), slot, end))
             following = self._ends[0][0] if self._ends else inf
             if following > self.now + wait:
@@ -265,7 +270,7 @@ class Simulation:
                 continue
             self.now, _, slot, end = heapq.heappop(self._ends)
             if end == "":
-                self.pacer.answered(slot, 10, 1)
+                self.pacer.answered(slot, 10, self._length(slot.number))
                 self.done.append(self.now)
             elif end == "busy":
                 self.pacer.busy(slot)
@@ -276,9 +281,22 @@ class Simulation:
         return self
 
 
-def simulate(reply: Callable[[int, float], tuple[float, str]], ceiling: int = 256, **limits: int) -> Simulation:
+def alone_s(tokens: int) -> float:
+    """How long a reply takes that nothing holds up: a second for the first token, and little for each further one."""
+    return 1.0 + 0.02 * (tokens - 1)
+
+
+def simulate(
+    reply: Callable[[int, float], tuple[float, str]],
+    ceiling: int = 256,
+    length: Callable[[int], int] = lambda _: 1,
+    rpm: int | None = None,
+    tpm: int | None = None,
+) -> Simulation:
+    """``reply`` says, of load and time, how many times as long as alone a reply takes, and how it ends; ``length`` how
+    many tokens the reply to a request has."""
     draw = random.Random(0).random
-    return Simulation(lambda simulation: Pacer(ceiling, lambda: simulation.now, draw, **limits), reply)
+    return Simulation(lambda simulation: Pacer(ceiling, lambda: simulation.now, draw, rpm, tpm), reply, length)
 
 
 def typical_load(simulation: Simulation) -> float:
@@ -291,6 +309,29 @@ def test_the_window_settles_near_the_knee_of_an_endpoint_that_queues_without_a_w
     settled = simulate(lambda load, _: (max(1.0, load / 16), "")).run(600)
     assert 16 <= typical_load(settled) <= 32
     assert max(settled.loads) <= 128
+
+
+def in_phases(number: int) -> int:
+    """Tokens of a reply: many short ones, then many long ones, as the steps of classic mode come."""
+    return 2 if number % 128 < 64 else 100 + number % 100
+
+
+def test_short_replies_after_long_ones_are_no_sign_of_load() -> None:
+    """On two tokens the time before the first weighs a hundred times more."""
+    settled = simulate(lambda load, _: (1.0, ""), ceiling=64, length=in_phases).run(600)
+    assert typical_load(settled) == 64
+
+
+def test_among_replies_of_many_lengths_the_knee_is_found_all_the_same() -> None:
+    settled = simulate(lambda load, _: (max(1.0, load / 16), ""), length=in_phases).run(2000)
+    assert 16 <= typical_load(settled) <= 40
+
+
+def test_a_length_that_was_not_seen_before_says_nothing_against_the_window() -> None:
+    hands = Hands(ceiling=16)
+    for _ in range(4):
+        hands.round(seconds=4.0, tokens=200)
+    assert [hands.round(seconds=1.0, tokens=tokens) for tokens in (1, 5, 20)] == [16] * 3
 
 
 def test_doubling_that_went_too_far_is_taken_back_at_once() -> None:
@@ -349,8 +390,7 @@ def test_whatever_an_endpoint_does_the_ceiling_holds_and_it_recovers(
         number = next(asked)
         return (times[number % len(times)], ends[number % len(ends)]) if now < 300 else (1.0, "")
 
-    limits = {name: value for name, value in (("rpm", rpm), ("tpm", tpm)) if value is not None}
-    simulation = simulate(reply, ceiling, **limits).run(300)
+    simulation = simulate(reply, ceiling, rpm=rpm, tpm=tpm).run(300)
     assert max(simulation.loads) <= ceiling
     if rpm is not None:
         assert len(simulation.loads) <= rpm * 5 + max(1, rpm / 600) + 1
