@@ -10,6 +10,7 @@ from typing import Any
 from seedtune.domains.programs import programs_of
 from seedtune.generate.reading import Reading
 from seedtune.records import Reply, Step, Verdict
+from seedtune.teachers.replies import is_whole
 
 PENDING = "pending"
 """The reason of a verdict that a follow-up will decide."""
@@ -62,6 +63,7 @@ class Funnel:
         self.requests: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
+        self._broken_off: Counter[str] = Counter()
         self._replies: Counter[str] = Counter()
         self._tasks: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
@@ -95,6 +97,8 @@ class Funnel:
         self._faults.update(reading.faults)
         if reply.error:
             self.errors[reply.error] += 1
+        elif not is_whole(reply.finish_reason):
+            self._broken_off[reply.finish_reason] += 1
         if reading.path:
             self._replies[reading.path] += 1
             self._tasks[reading.path] += len(reading.candidates)
@@ -136,6 +140,8 @@ class Funnel:
             "examples": self.examples,
             "accepted_by_pack": dict(sorted((pack, count) for pack, count in self._packs.items() if count)),
         }
+        if self._broken_off:
+            counts["broken_off"] = dict(sorted(self._broken_off.items()))
         if self._rejected_instances:
             counts["rejected_instances"] = dict(self._rejected_instances.most_common())
         if self._tried_packs:

@@ -73,7 +73,8 @@ class Reply(Record):
     index: int
     text: Text = ""
     finish_reason: Text = "stop"
-    """``stop``, ``length`` (cut off), ``content_filter``, or ``error``: refused for good, see ``error``."""
+    """``stop``; ``length``, ``content_filter`` or the endpoint's own word where it was broken off; ``error``: refused
+    for good, see ``error``."""
     usage: Usage
     error: Text = ""
     seconds: float = 0.0

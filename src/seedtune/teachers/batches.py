@@ -20,8 +20,8 @@ from seedtune.errors import TeacherError
 from seedtune.records import Reply, Request
 from seedtune.teachers.endpoints import Clock, Endpoint
 from seedtune.teachers.failures import Diagnosis, Failure
-from seedtune.teachers.protocol import Account, NotStructured, worst_case
-from seedtune.teachers.replies import error_reply, read_completion
+from seedtune.teachers.protocol import Account, NotStructured
+from seedtune.teachers.replies import error_reply
 from seedtune.teachers.structure import Structure, is_unstructured
 
 logger = logging.getLogger(__name__)
@@ -96,6 +96,7 @@ class Batches:
         diagnosis: Diagnosis,
         structure: Structure,
         body_of: Callable[[Request], dict[str, Any]],
+        read: Callable[[object, Request], Reply],
         clock: Clock,
     ) -> None:
         """Makes no request.
@@ -106,6 +107,7 @@ class Batches:
             diagnosis: Reads failures.
             structure: Whether replies by a schema are to be had.
             body_of: The body of a request, as it would be sent directly.
+            read: The reply in the body of an answer.
             clock: For the waits.
         """
         self.size = config.batch_requests
@@ -116,6 +118,7 @@ class Batches:
         self._diagnosis = diagnosis
         self._structure = structure
         self._body_of = body_of
+        self._read = read
         self._clock = clock
         self._failures: Counter[int] = Counter()
         self._rests: set[asyncio.Future[None]] = set()
@@ -318,8 +321,7 @@ class Batches:
         status = response.get("status_code") if isinstance(response, dict) else None
         body = response.get("body") if isinstance(response, dict) else None
         if status == 200:
-            reply = read_completion(body, request, worst_case(request, self._config.sampling))
-            return reply.model_copy(update={"error": self._diagnosis.without_key(reply.error)})
+            return self._read(body, request)
         if isinstance(status, int) and 400 <= status < 500 and status not in (408, 409, 429):
             failure = self._diagnosis.refusal(status, body.get("error", body) if isinstance(body, dict) else body)
             if is_unstructured(failure, request):

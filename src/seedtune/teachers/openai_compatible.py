@@ -26,7 +26,7 @@ from seedtune.teachers.failures import Diagnosis, Failure, without_password
 from seedtune.teachers.listing import BYTES_PER_TOKEN, check_models, check_window
 from seedtune.teachers.pacing import Pacer
 from seedtune.teachers.protocol import NO_ACCOUNT, Account, NotStructured, prompt_bytes, sampling_of, worst_case
-from seedtune.teachers.replies import error_reply, read_completion
+from seedtune.teachers.replies import error_reply, is_known, read_completion
 from seedtune.teachers.structure import Structure, is_unstructured, response_format
 
 logger = logging.getLogger(__name__)
@@ -55,8 +55,9 @@ class OpenAITeacher:
         self._endpoints = Endpoints([self._endpoint(url, key, draw) for url in _addresses(config, key)], self._clock)
         self._structure = Structure(config.structured_output)
         self._batches = Batches(
-            config, self._endpoints.members[0], self._diagnosis, self._structure, self._body, self._clock
+            config, self._endpoints.members[0], self._diagnosis, self._structure, self._body, self._read, self._clock
         )
+        self._warned: set[str] = set()
         self._answers = 0
         self._failing_since: float | None = None
         self._resting = 0
@@ -204,11 +205,37 @@ class OpenAITeacher:
             self._failures[failure.why] += 1
             account.failed([request], failure.why, failure.paid)
             return failure
-        worst = worst_case(request, self._config.sampling)
-        reply = read_completion(body, request, worst)
+        reply = self._read(body, request)
         place.answered(reply.usage)
+        self._structure.given(request)
         self._heard()
+        return reply
+
+    def _read(self, body: object, request: Request) -> Reply:
+        """The reply in the body of a completion."""
+        sampling = self._config.sampling
+        reply = read_completion(body, request, worst_case(request, sampling))
+        most = sampling_of(request, sampling).max_tokens
+        if not is_known(reply.finish_reason):
+            self._warn(
+                "finish_reason",
+                f"it ends a reply with finish_reason '{reply.finish_reason}', which seedtune does not know for an end: "
+                "what stands last in such a reply is dropped, and counted under broken_off in funnel.json",
+            )
+        if reply.usage.completion_tokens > most:
+            self._warn(
+                "usage",
+                f"a reply used {reply.usage.completion_tokens:,} tokens, with {self._config.max_tokens_field} = "
+                f"{most:,}: something is not counted under it, such as reasoning, nor in what limits.max_cost and "
+                "max_tokens set aside, so they may be passed. Try teacher.max_tokens_field=max_completion_tokens",
+            )
         return reply.model_copy(update={"error": self._diagnosis.without_key(reply.error)}) if reply.error else reply
+
+    def _warn(self, what: str, words: str) -> None:
+        """Once for each thing."""
+        if what not in self._warned:
+            self._warned.add(what)
+            logger.warning("the teacher %s: %s", self._config.model, self._diagnosis.without_key(words))
 
     def _refused(self, failure: Failure, request: Request, url: str, account: Account) -> Reply:
         if not is_unstructured(failure, request):

@@ -8,6 +8,10 @@ from seedtune.records import Reply, Request, Usage
 
 NOTHING = Usage(prompt_tokens=0, completion_tokens=0)
 
+_ENDS = {"stop", "stop_sequence", "eos", "eos_token", "end_turn", "complete", "completed"}
+_AT_ITS_LIMIT = {"length", "max_length", "max_tokens", "max_output_tokens", "max_completion_tokens", "model_length"}
+_ERROR = "error"
+
 
 class _Part(BaseModel):
     """A part of the endpoint's answer; what else stands in it is ignored."""
@@ -19,6 +23,7 @@ class _Message(_Part):
     # What a reasoning parser takes out of the text ("reasoning_content") is no part of the answer.
     content: str | None = None
     refusal: str | None = None
+    tool_calls: Any = None
 
 
 class _Choice(_Part):
@@ -36,9 +41,26 @@ class _Count(_Part):
     reasoning_tokens: int | None = Field(default=None, ge=0)
 
 
-class _Details(_Part):
-    prompt_tokens_details: _Count | None = None
-    completion_tokens_details: _Count | None = None
+class _Used(_Part):
+    prompt_tokens: int = Field(ge=0, strict=True)
+    completion_tokens: int = Field(ge=0, strict=True)
+    total_tokens: int | None = Field(default=None, ge=0, strict=True)
+    prompt_tokens_details: Any = None
+    completion_tokens_details: Any = None
+
+
+def is_whole(finish_reason: str) -> bool:
+    """Whether the model ended a reply of its own accord.
+
+    Endpoints have many words for what breaks a reply off, and new ones come: a word that is not known for an end is
+    taken for one of them.
+    """
+    return finish_reason.strip().lower() in _ENDS
+
+
+def is_known(finish_reason: str) -> bool:
+    """Whether it is clear what a reply's ``finish_reason`` says."""
+    return is_whole(finish_reason) or finish_reason in ("length", "content_filter", _ERROR)
 
 
 def read_completion(body: object, request: Request, worst: Usage) -> Reply:
@@ -55,33 +77,61 @@ def read_completion(body: object, request: Request, worst: Usage) -> Reply:
         return error_reply(request, "the endpoint did not answer with a chat completion", worst)
     if parsed.choices is None and parsed.usage is None:
         return error_reply(request, "the endpoint did not answer with a chat completion", worst)
-    used = _usage(parsed.usage) or worst
     if not parsed.choices:
-        return error_reply(request, "the reply has no choices", used)
+        return error_reply(request, "the reply has no choices", _usage(parsed.usage, worst, wrote=False))
     choice = parsed.choices[0]
+    text, refusal = choice.message.content or "", choice.message.refusal or ""
+    used = _usage(parsed.usage, worst, wrote=bool(text or refusal))
+    reason = _finish_reason(choice)
+    if reason == _ERROR and not text:
+        return error_reply(request, refusal or "the endpoint ended the reply with an error", used)
     return Reply(
         index=request.index,
-        text=choice.message.content or "",
-        finish_reason=choice.finish_reason or "stop",
+        text=text,
+        # The word stands for requests that failed for good.
+        finish_reason="endpoint_error" if reason == _ERROR else reason,
         usage=used,
-        error=choice.message.refusal or "",
+        error=refusal,
     )
 
 
 def error_reply(request: Request, error: str, used: Usage = NOTHING) -> Reply:
     """What stands in a reply's place for good."""
-    return Reply(index=request.index, finish_reason="error", usage=used, error=error)
+    return Reply(index=request.index, finish_reason=_ERROR, usage=used, error=error)
 
 
-def _usage(given: object) -> Usage | None:
+def _finish_reason(choice: _Choice) -> str:
+    """In OpenAI's words where others mean the same; else the endpoint's own. Some say nothing at an end."""
+    word = (choice.finish_reason or "").strip().lower() or ("tool_calls" if choice.message.tool_calls else "stop")
+    return "stop" if is_whole(word) else "length" if word in _AT_ITS_LIMIT else word
+
+
+def _usage(given: object, worst: Usage, wrote: bool) -> Usage:
+    """What is charged for a reply: what the endpoint says where that can be true, and never less than it implies.
+
+    Args:
+        given: The endpoint's words, if any.
+        worst: Charged where they say nothing, or what cannot be.
+        wrote: There is some text.
+    """
     try:
-        used = Usage.model_validate(given, extra="ignore")
+        used = _Used.model_validate(given)
     except ValidationError:
-        return None
+        return worst
+    cached = _count(used.prompt_tokens_details).cached_tokens
+    reasoning = _count(used.completion_tokens_details).reasoning_tokens
+    prompt, completion = used.prompt_tokens, used.completion_tokens
+    # Some count reasoning beside the completion, and show it in the total, or only by its own number.
+    if reasoning is not None and reasoning > completion:
+        completion += reasoning
+    completion = max(completion, (used.total_tokens or 0) - prompt)
+    if prompt == 0 or (wrote and completion == 0):
+        return worst.model_copy(update={"completion_tokens": max(worst.completion_tokens, completion)})
+    return Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached, reasoning_tokens=reasoning)
+
+
+def _count(details: object) -> _Count:
     try:
-        details = _Details.model_validate(given)
+        return _Count.model_validate(details)
     except ValidationError:
-        return used
-    prompt, completion = details.prompt_tokens_details, details.completion_tokens_details
-    cached, reasoning = prompt and prompt.cached_tokens, completion and completion.reasoning_tokens
-    return used.model_copy(update={"cached_tokens": cached, "reasoning_tokens": reasoning})
+        return _Count()

@@ -16,11 +16,16 @@ class Structure:
     def __init__(self, mode: Literal["auto", "on", "off"]) -> None:
         """Takes ``teacher.structured_output``."""
         self._mode = mode
+        self._is_given = False
         self.offered = mode != "off"
 
     def admits(self, request: Request) -> bool:
         """Whether a request may be sent as it is."""
         return self.offered or request.reply_schema is None
+
+    def given(self, request: Request) -> None:
+        """A request was answered."""
+        self._is_given = self._is_given or request.reply_schema is not None
 
     def give_up(self, failure: Failure, url: str) -> None:
         """The endpoint at ``url`` refused a schema: nothing more is to ask for one.
@@ -33,6 +38,11 @@ class Structure:
             raise TeacherError(f"{said}\nSet teacher.structured_output to auto or off")
         if self.offered:
             logger.warning("%s; going on in text", said)
+            if self._is_given:
+                logger.warning(
+                    "other requests were answered by a schema before: which ones depends on time and on who answered. "
+                    "For requests that are the same every time, begin a new run with teacher.structured_output=off"
+                )
         self.offered = False
 
 

@@ -364,6 +364,7 @@ def test_a_reply_cut_by_length_gives_no_half_task(configure: Configure) -> None:
         folder = generate(configure(server.url, 4, structured_output="off"))
     counts = funnel(folder)
     assert counts["broken_tasks"] == {"cut": counts["requests"]}
+    assert counts["broken_off"] == {"length": counts["requests"]}
     assert counts["candidates"] == counts["requests"]
 
 

@@ -26,6 +26,7 @@ from seedtune.generate.wording.parsing import without_reasoning
 from seedtune.generate.wording.prompting import NO_INPUT, Form, template
 from seedtune.generate.wording.structured import closed_object, members, read_list, text_of
 from seedtune.records import Decoding, FilledText, Message, Record, SeedTask, Step
+from seedtune.teachers.replies import is_whole
 
 SHOWN = 8
 """Instructions shown in a request for new ones."""
@@ -215,11 +216,11 @@ def parse_instructions(text: str, finish_reason: str, examples: int) -> ParsedIn
 
     Args:
         text: The reply.
-        finish_reason: With ``length`` and ``content_filter`` the last one is dropped: it was broken off.
+        finish_reason: Where it is no word for an end, the last one is dropped: it was broken off.
         examples: How many were shown: a reply may go on right behind the number of the first new one.
     """
     text = without_reasoning(text).replace("\r\n", "\n")
-    broken_off = finish_reason in ("length", "content_filter")
+    broken_off = not is_whole(finish_reason)
     listed = read_list(text, "instructions", ["instruction"])
     items: list[str | None]
     # A list in JSON may also be material of an item.

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from seedtune.generate.wording.parsing import without_reasoning
 from seedtune.generate.wording.prompting import Form
 from seedtune.generate.wording.structured import members, read_list, text_of
+from seedtune.teachers.replies import is_whole
 
 MAX_INSTANCES = 5
 """The most instances kept of one instruction."""
@@ -66,11 +67,11 @@ def parse_instances(text: str, finish_reason: str, is_classification: bool) -> P
 
     Args:
         text: The reply.
-        finish_reason: With ``length`` and ``content_filter`` the last one is dropped.
+        finish_reason: Where it is no word for an end, the last one is dropped: it was broken off.
         is_classification: Whether labels were asked for.
     """
     text = without_reasoning(text).replace("\r\n", "\n")
-    broken_off = finish_reason in ("length", "content_filter")
+    broken_off = not is_whole(finish_reason)
     listed = read_list(text, "instances", ["input", "output", "label"])
     # An output in text may be JSON.
     if listed is not None and not any(map(_is_label, text[: listed.start].split("\n"))):

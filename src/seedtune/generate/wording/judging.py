@@ -21,6 +21,7 @@ from seedtune.generate.wording.prompting import NO_INPUT, Form, mark_of, templat
 from seedtune.generate.wording.structured import closed_object, members, read_list, text_of
 from seedtune.records import Candidate, Decoding, Message
 from seedtune.review_decisions import cohen_kappa
+from seedtune.teachers.replies import is_whole
 
 JUDGEMENT_DECODING = Decoding(temperature=0.0)
 """The same task gets the same score, as far as the endpoint can."""
@@ -121,14 +122,14 @@ def parse_judgement(text: str, n: int, finish_reason: str = "stop") -> tuple[Jud
     Args:
         text: The answer.
         n: How many candidates it is about.
-        finish_reason: With ``length`` and ``content_filter``, text that was broken off loses its last score: of
-            ``4.5`` there may be only the 4.
+        finish_reason: Where it is no word for an end, text was broken off and loses its last score: of ``4.5`` there
+            may be only the 4.
 
     Returns:
         One for each candidate, in order. None where there is not exactly one sound score with its number.
     """
     text = without_reasoning(text)
-    found = _of_lines(text, broken_off=finish_reason in ("length", "content_filter"))
+    found = _of_lines(text, broken_off=not is_whole(finish_reason))
     listed = read_list(text, "judgements", ("task",))
     if listed is not None and listed.values:
         scores = len(re.findall(r'"score"\s*:', text, re.IGNORECASE))

@@ -14,6 +14,7 @@ from typing import Literal
 
 from seedtune.generate.wording.prompting import NO_INPUT
 from seedtune.generate.wording.structured import JsonList, members, read_list, text_of
+from seedtune.teachers.replies import is_whole
 
 _NAMES = {
     "instruction": "instruction",
@@ -90,12 +91,12 @@ def parse_reply(text: str, finish_reason: str = "stop", quoted: bool = False) ->
 
     Args:
         text: The reply.
-        finish_reason: With ``length`` and ``content_filter`` the last block of text is dropped: it was broken off. What
-            is left of JSON shows by itself where it ends.
+        finish_reason: Where it is no word for an end, the last block of text is dropped: it was broken off. What is
+            left of JSON shows by itself where it ends.
         quoted: A quote was asked for. Otherwise a line "Quote:" in free text is part of an answer.
     """
     text = without_reasoning(text)
-    broken_off = finish_reason in ("length", "content_filter")
+    broken_off = not is_whole(finish_reason)
     if broken_off and not text.strip():
         return ParsedReply((), ("cut",), "text")
     listed = read_list(text, "tasks", _NAMES)

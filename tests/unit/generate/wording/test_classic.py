@@ -193,7 +193,9 @@ def test_an_item_keeps_its_case() -> None:
     )
 
 
-@pytest.mark.parametrize("finish_reason", ["length", "content_filter"])
+@pytest.mark.parametrize(
+    "finish_reason", ["length", "content_filter", "model_length", "MAX_TOKENS", "abort", "new_word"]
+)
 def test_only_the_last_instruction_is_dropped_when_the_reply_was_cut_off(finish_reason: str) -> None:
     assert classic.parse_instructions(LIST, finish_reason, 8)[:2] == (NEW[:1], ("cut",))
 

@@ -186,7 +186,9 @@ def test_no_more_than_five_are_kept() -> None:
     assert parsed.faults == ("too_many",) * 2
 
 
-@pytest.mark.parametrize("finish_reason", ["length", "content_filter"])
+@pytest.mark.parametrize(
+    "finish_reason", ["length", "content_filter", "model_length", "MAX_TOKENS", "abort", "new_word"]
+)
 @pytest.mark.parametrize("text", [PLAIN, LABELLED])
 def test_only_the_last_is_dropped_when_the_reply_was_cut_off(text: str, finish_reason: str) -> None:
     is_classification = text is LABELLED

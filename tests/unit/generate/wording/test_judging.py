@@ -195,7 +195,8 @@ def test_a_repeated_score_within_a_reason_does_no_harm() -> None:
 
 def test_a_score_that_may_be_the_beginning_of_another_is_none() -> None:
     text = answer((1, 5, "Right."), (2, 4, "Right."))
-    assert parse_judgement(text, 2, "length") == (Judgement(5, "Right."), None)
+    for finish_reason in ("length", "model_length", "abort"):
+        assert parse_judgement(text, 2, finish_reason) == (Judgement(5, "Right."), None)
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -231,8 +231,18 @@ def test_a_reply_cut_by_length_loses_its_last_task() -> None:
     assert (reply.tasks, reply.faults) == ((ONE,), ("cut",))
 
 
-def test_a_reply_broken_off_by_a_content_filter_loses_its_last_task() -> None:
-    assert tasks_of(f"{block(ONE)}\n###\n{block(TWO)}", "content_filter") == [ONE]
+@pytest.mark.parametrize(
+    "finish_reason",
+    ["content_filter", "model_length", "MAX_TOKENS", "error", "abort", "SAFETY", "tool_calls", "new_word"],
+)
+def test_a_reply_that_did_not_come_to_its_end_loses_its_last_task(finish_reason: str) -> None:
+    reply = parse_reply(f"{block(ONE)}\n###\n{block(TWO)}", finish_reason)
+    assert (reply.tasks, reply.faults) == ((ONE,), ("cut",))
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", "STOP", "eos", "eos_token", "end_turn", "stop_sequence"])
+def test_whatever_an_endpoint_calls_an_end_no_task_is_lost(finish_reason: str) -> None:
+    assert tasks_of(f"{block(ONE)}\n###\n{block(TWO)}", finish_reason) == [ONE, TWO]
 
 
 def test_an_input_after_the_output_is_a_fault() -> None:
