@@ -130,6 +130,11 @@ def test_the_day_of_a_price_can_be_written_as_documented(path: Path) -> None:
     assert config.generate.teacher.prices.as_of == "2026-11-01"
 
 
+@pytest.mark.parametrize("day", ["''", "soon", "2026-11", "20261101", "'2026-13-01'", "2026-11-01 10:00:00", "7"])
+def test_the_day_of_a_price_is_a_day(path: Path, day: str) -> None:
+    assert "expected the day you read the price" in complaint(path, OPENAI + PRICES.replace("'2026-11-01'", day))
+
+
 @pytest.mark.parametrize(
     "setting", ["train.learning_rate=.inf", "train.epochs=.inf", "train.max_grad_norm=.inf", "train.epochs=.nan"]
 )

@@ -1,11 +1,33 @@
 """Who writes: an endpoint or a model on this machine."""
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from seedtune.config.section import Section
+
+_DECIDED = {
+    "model": "teacher.model",
+    "messages": "seedtune",
+    "stream": "seedtune",
+    "stream_options": "seedtune",
+    "n": "seedtune",
+    "best_of": "seedtune",
+    "max_tokens": "teacher.sampling.max_tokens",
+    "max_completion_tokens": "teacher.sampling.max_tokens",
+    "response_format": "teacher.structured_output",
+    "tools": "seedtune",
+    "tool_choice": "seedtune",
+    "functions": "seedtune",
+    "function_call": "seedtune",
+}
+"""Fields of a request that ``extra_body`` may not touch, and who decides: what is paid and how a reply is read rests on
+them."""
+REMOVABLE_FIELDS = ("seed", "temperature", "top_p", "presence_penalty", "stop")
+"""Fields of a request that ``extra_body`` may take away, but not set: each request has its own."""
+_SECRET = {"api_key", "apikey", "access_token", "authorization", "password", "secret"}
 
 
 class SamplingConfig(Section):
@@ -36,9 +58,17 @@ class Prices(Section):
 
     @field_validator("as_of", mode="before")
     @classmethod
-    def _as_written(cls, value: object) -> object:
+    def _day(cls, value: object) -> object:
         """YAML reads a day without quotes as a date."""
-        return value.isoformat() if isinstance(value, date) else value
+        text = value.isoformat() if isinstance(value, date) else value
+        try:
+            # Other forms of ISO 8601 are read as well.
+            is_day = isinstance(text, str) and date.fromisoformat(text).isoformat() == text
+        except ValueError:
+            is_day = False
+        if not is_day:
+            raise ValueError("expected the day you read the price, as YYYY-MM-DD")
+        return text
 
 
 class OpenAITeacherConfig(Section):
@@ -75,8 +105,24 @@ class OpenAITeacherConfig(Section):
     """Ask for replies by a JSON schema. ``auto``: until the endpoint refuses it, then for text."""
     context_window: int | None = Field(default=None, ge=1)
     """Tokens that prompt and reply may have together; None: what the endpoint's list of models says, if it does."""
+    extra_body: dict[str, JsonValue] | None = None
+    """Fields to add to the body of each chat request, such as ``chat_template_kwargs``. Null takes away a field that
+    the endpoint refuses: seed, temperature, top_p, presence_penalty, stop. It stands in the run's files: never put a
+    key in it. With another one, it is another run."""
     prices: Prices | None = None
     sampling: SamplingConfig = SamplingConfig()
+
+    @field_validator("extra_body")
+    @classmethod
+    def _leaves_to_seedtune_what_is_its(cls, value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+        for name, given in (value or {}).items():
+            if name in _DECIDED:
+                raise ValueError(f"'{name}' is decided by {_DECIDED[name]}; leave it out of extra_body")
+            if name in REMOVABLE_FIELDS and given is not None:
+                raise ValueError(f"'{name}' can only be taken away here, by null; its value is that of the request")
+        if secret := next((name for name in _names(value) if name.lower().replace("-", "_") in _SECRET), None):
+            raise ValueError(f"'{secret}' looks like a key; keys live in the environment alone (api_key_env)")
+        return value or None
 
     @field_validator("structured_output", mode="before")
     @classmethod
@@ -122,6 +168,17 @@ class LocalTeacherConfig(Section):
     """True: where a reply has ended, the next request takes its place; faster, but a text may change with what is
     decoded beside it, by rounding. False: fixed batches, which give the same texts again. None: True on a GPU."""
     sampling: SamplingConfig = SamplingConfig(max_tokens=768)
+
+
+def _names(value: JsonValue) -> Iterator[str]:
+    """Of all fields, at any depth."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from _names(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _names(inner)
 
 
 TeacherConfig = Annotated[OpenAITeacherConfig | LocalTeacherConfig, Field(discriminator="type")]

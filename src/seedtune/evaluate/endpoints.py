@@ -161,7 +161,7 @@ class Asking:
             [reply] = await teacher.complete([_request(number, ask)], account)
             self._books.ledger.settle(number, reply.usage, self._rival.name)
             if reply.finish_reason == "error":
-                return ask.answer(error=reply.error, usage=reply.usage)
+                return ask.answer(error=self._renamed(reply.error), usage=reply.usage)
             # What an endpoint calls a refusal is an answer of the model.
             return ask.answer(reply.text or reply.error, usage=reply.usage)
 

@@ -185,7 +185,7 @@ def _judging(config: Config) -> list[Any]:
 
 def _endpoint(config: EndpointRivalConfig) -> list[Any]:
     """What an endpoint's answers are known by."""
-    return [config.model, config.tokenizer, Endpoint("", config).addresses]
+    return [Endpoint("", config).digest, config.tokenizer]
 
 
 def _overlap(run: runs.Run, plan: _Plan) -> Overlap:

@@ -62,7 +62,8 @@ class Endpoint:
     @property
     def digest(self) -> str:
         """Identity of the model, as far as it shows."""
-        return content_id("endpoint", self.addresses, self.config.model)
+        own = [self.config.extra_body] if self.config.extra_body else []
+        return content_id("endpoint", self.addresses, self.config.model, *own)
 
 
 Subject = Local | Endpoint

@@ -100,5 +100,7 @@ def _is_known_part(key: str, now: dict[str, object]) -> bool:
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, object]:
     leaves: dict[str, object] = {}
     for key, value in tree.items():
-        leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}  # pyright: ignore[reportUnknownArgumentType]
+        # The fields of a body are the user's: null in it is not the same as none.
+        is_section = isinstance(value, dict) and key != "extra_body"
+        leaves |= _flat(value, f"{prefix}{key}.") if is_section else {prefix + key: value}  # pyright: ignore[reportUnknownArgumentType]
     return leaves

@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 import openai
 
 from seedtune.config import OpenAITeacherConfig
+from seedtune.config.teacher import REMOVABLE_FIELDS
 from seedtune.teachers.pacing import retry_after_s
 
 Kind = Literal["refused", "unstructured", "fatal", "busy", "overloaded", "timeout", "fault", "broken"]
@@ -34,6 +35,12 @@ _UNKNOWN_MODEL = {"model_not_found"}
 _OF_WINDOW = re.compile(r"context.?(length|size|window)|prompt is too long", re.IGNORECASE)
 _OF_STRUCTURE = re.compile(
     r"response.?format|json.?schema|structured.?output|guided.?(json|decoding)|grammar", re.IGNORECASE
+)
+
+
+_OF_A_FIELD = re.compile(
+    r"un(supported|recogni[sz]ed|known|expected)|n[o']t (be )?(support|permit|allow|accept)|forbid|deprecated",
+    re.IGNORECASE,
 )
 
 
@@ -114,7 +121,35 @@ class Diagnosis:
             said = f"the request does not fit the context window: {said[:300]}. {TOO_LONG}"
         elif status in (400, 422) and _OF_STRUCTURE.search(said):
             kind = "unstructured"
-        return Failure(kind, str(status), said[:500], paid=False)
+        else:
+            said = f"{said[:500]}{self._without_fields(said, str(_mapping(body).get('param')))}"
+        return Failure(kind, str(status), said, paid=False)
+
+    def _without_fields(self, said: str, param: str) -> str:
+        """What to set where an endpoint says that it does not take a field of the body; else nothing.
+
+        Args:
+            said: Its words.
+            param: The field that it names apart from them, if it does.
+        """
+
+        def is_named(field: str) -> bool:
+            name = re.escape(field)
+            return field == param or re.search(rf"""(['"`.]|: ?){name}\b|\b{name}['"`:]""", said) is not None
+
+        if not _OF_A_FIELD.search(said):
+            return ""
+        added, limit = self._config.extra_body or {}, self._config.max_tokens_field
+        advice: list[str] = []
+        if named := [field for field in REMOVABLE_FIELDS if field not in added and is_named(field)]:
+            nulls = ", ".join(f"{field}: null" for field in named)
+            advice.append(f"set teacher.extra_body={{{nulls}}} to send it without {' and '.join(named)}")
+        if named := [field for field, value in added.items() if value is not None and is_named(field)]:
+            advice.append(f"take {' and '.join(named)} out of teacher.extra_body")
+        if is_named(limit):
+            other = "max_tokens" if limit == "max_completion_tokens" else "max_completion_tokens"
+            advice.append(f"set teacher.max_tokens_field={other}")
+        return f". What may help: {'; '.join(advice)}" if advice else ""
 
     def _of_status(self, problem: openai.APIStatusError, where: str) -> Failure:
         status, said = problem.status_code, self.said(problem)

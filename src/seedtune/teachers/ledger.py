@@ -7,8 +7,8 @@ from seedtune.config import LimitsConfig, LocalTeacherConfig, Prices, TeacherCon
 from seedtune.errors import ConfigError
 from seedtune.records import Usage
 
-FREE = Prices(input_per_million=0, output_per_million=0, as_of="")
-"""What runs on this machine charges nothing."""
+FREE = Prices(input_per_million=0, output_per_million=0, as_of="0001-01-01")
+"""What runs on this machine charges nothing, and never has."""
 
 
 def prices_of(config: TeacherConfig) -> Prices | None:

@@ -160,7 +160,8 @@ class OpenAITeacher:
             body["presence_penalty"] = sampling.presence_penalty
         if sampling.stop:
             body["stop"] = list(sampling.stop)
-        return body | response_format(request)
+        body |= response_format(request) | (self._config.extra_body or {})
+        return {name: value for name, value in body.items() if value is not None}
 
     async def _answer(self, request: Request, account: Account) -> Reply:
         """Send until there is a reply, as often as makes sense."""

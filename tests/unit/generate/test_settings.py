@@ -59,6 +59,27 @@ def test_how_an_endpoint_is_reached_may_change() -> None:
         require_same(JOURNAL, settings(**teacher()), settings(teacher={"type": "openai", "model": "n"}))
 
 
+@pytest.mark.parametrize("who", ["teacher", "judge"])
+@pytest.mark.parametrize("body", [{"top_k": 20}, {"temperature": None}, {"a": {"b": None}}])
+def test_another_body_is_another_setting(body: dict[str, Any], who: str) -> None:
+    def of(**extra: Any) -> dict[str, Any]:
+        teacher = {"type": "openai", "model": "m", **extra}
+        return settings(**({"teacher": teacher} if who == "teacher" else {"judge": {"teacher": teacher}}))
+
+    for old, new in ((of(), of(extra_body=body)), (of(extra_body=body), of())):
+        with pytest.raises(RunError, match=r"teacher\.extra_body"):
+            require_same(JOURNAL, old, new)
+    require_same(JOURNAL, of(extra_body=body), of(extra_body=body))
+
+
+def test_a_journal_from_before_there_was_an_extra_body_goes_on_without_one() -> None:
+    endpoint = {"type": "openai", "model": "m"}
+    old = settings(teacher=endpoint, judge={"teacher": endpoint})
+    for teacher in (old["generate"]["teacher"], old["generate"]["judge"]["teacher"]):
+        del teacher["extra_body"]
+    require_same(JOURNAL, old, settings(teacher=endpoint, judge={"teacher": endpoint}))
+
+
 def test_other_documents_are_named_in_words() -> None:
     with pytest.raises(RunError, match=r"\(the documents\)"):
         require_same(JOURNAL, settings(), settings() | {"documents": "2"})

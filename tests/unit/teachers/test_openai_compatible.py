@@ -529,7 +529,7 @@ def test_a_request_that_failed_at_one_address_goes_to_another() -> None:
         ({"base_url": ["http://a", ""]}, "different"),
         ({"base_url": ["http://a", "http://b"], "transport": "batch"}, "one address"),
         (
-            {"transport": "batch", "prices": Prices(input_per_million=1, output_per_million=1, as_of="x")},
+            {"transport": "batch", "prices": Prices(input_per_million=1, output_per_million=1, as_of="2026-11-01")},
             "batch_factor",
         ),
     ],

@@ -1,6 +1,7 @@
 """Replies by a schema: how an endpoint is asked for them, and what becomes of one that refuses."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -68,7 +69,7 @@ def request(index: int = 0, schema: dict[str, Any] | None = SCHEMA, decoding: De
     )
 
 
-def teacher_at(url: str, **config: Any) -> OpenAITeacher:
+def teacher_at(url: str | list[str], **config: Any) -> OpenAITeacher:
     settings = {"model": "fake", "base_url": url, "max_retries": 0} | config
     return OpenAITeacher(OpenAITeacherConfig.model_validate(settings), 0, Clock(speed=100))
 
@@ -134,6 +135,24 @@ def test_after_a_refusal_no_schema_is_sent() -> None:
         asyncio.run(twice(teacher_at(server.url)))
     assert ["response_format" in body for body in server.bodies] == [True, False]
     assert books.lines == [("sending", 0), ("turned away", 0), ("sending", 2)]
+
+
+@pytest.mark.parametrize("first", ["taken", "refused"])
+def test_addresses_that_differ_are_warned_of_once_a_schema_was_answered(
+    first: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def ask_both(teacher: OpenAITeacher) -> None:
+        for index in range(2):
+            with contextlib.suppress(NotStructured):
+                await teacher.complete([request(index)], Books())
+            # A place that is held makes the next request go to the other address.
+            await teacher._endpoints.place(9, 0)  # pyright: ignore[reportPrivateUsage]
+        await teacher.close()
+
+    with FakeTeacher() as willing, Refusing() as refusing:
+        urls = [willing.url, refusing.url]
+        asyncio.run(ask_both(teacher_at(urls if first == "taken" else urls[::-1])))
+    assert ("depends on time" in caplog.text) == (first == "taken")
 
 
 def test_of_several_requests_those_refused_are_missing() -> None:
