@@ -220,8 +220,8 @@ class OpenAITeacher:
         if not is_known(reply.finish_reason):
             self._warn(
                 "finish_reason",
-                f"it ends a reply with finish_reason '{reply.finish_reason}', which seedtune does not know for an end: "
-                "what stands last in such a reply is dropped, and counted under broken_off in funnel.json",
+                f"the finish_reason of a reply is '{reply.finish_reason}', which is no known word for an end: the task "
+                "that such a reply ends with is dropped, and the reply counted under broken_off in funnel.json",
             )
         if reply.usage.completion_tokens > most:
             self._warn(
