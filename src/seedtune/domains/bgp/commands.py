@@ -427,6 +427,8 @@ def tasks(
         A JSON Lines file; printed by default.
     """
     levels = sorted(set(level or LEVELS))
+    if into and into.is_dir():
+        raise ConfigError(f"--into {into} is a folder; name a file in it, such as {into / 'tasks.jsonl'}")
     if as_items:
         lines = [json_line(line) for line in item_lines(split, count, seed, levels)]
     else:

@@ -4,10 +4,11 @@ import random
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from seedtune.domains.bgp.analyses import Event, Peer, Prefix, make_route, peer_of, prefix_of
-from seedtune.domains.bgp.mrt import Route
+from seedtune.domains.bgp.mrt import Route, Segment
 from seedtune.domains.bgp.reading import formats
 from seedtune.domains.bgp.reading.formats import Column
 from seedtune.domains.bgp.reading.recordings import Recording
@@ -20,6 +21,8 @@ BUDGET = {1: 120, 2: 250, 3: 600}
 """Tokens of a prompt, by level, as :func:`token_count` counts them."""
 
 YES_NO = ("yes", "no")
+_QUESTION = 36
+"""Tokens that a question mostly needs."""
 _IPV6_SHARE = 0.25
 _LOCAL_PREF, _MED, _ORIGIN = 5, 4, 1
 _PIECES = re.compile(r"\d|[A-Za-z]{1,6}|[^\sA-Za-z\d]{1,3}|\n+|[ \t]{2,}")
@@ -163,7 +166,7 @@ class Draw:
         for name, value in attributes.items():
             code, width = codes[name]
             raw[code] = value.to_bytes(width, "big")
-        segments = (type(route.segments[0])("sequence", path),) if path else route.segments
+        segments = (Segment("sequence", path),) if path else route.segments
         return make_route(route.time, peer_of(route), prefix or prefix_of(route), segments, other=raw)
 
     def tagged(self, route: Route, communities: Sequence[str]) -> Route:
@@ -171,6 +174,11 @@ class Draw:
         return make_route(
             route.time, peer_of(route), prefix_of(route), route.segments, communities, other=route.attributes.raw
         )
+
+    def aggregated(self, route: Route, members: Sequence[int]) -> Route:
+        """The route with an AS_SET of these ASes in place of its origin."""
+        path = (Segment("sequence", route.hops[:-1]), Segment("set", tuple(members)))
+        return make_route(route.time, peer_of(route), prefix_of(route), path, other=route.attributes.raw)
 
     def prepended(self, route: Route, asn: int, copies: int) -> Route:
         """The route with so many more copies of an AS of its path, as if that AS prepended."""
@@ -186,14 +194,25 @@ class Draw:
             columns: What the question needs.
             marks: Whether routers may mark the best routes.
         """
-        if self.level > 1 and self.rng.random() < 0.6:
-            shown = self._as_printed(events, columns, marks)
-            if shown:
-                return shown
+        printed = self._as_printed(events, columns, marks) if self.level > 1 and self.rng.random() < 0.6 else []
         if self.level > 1:
             columns = self._with_more(columns, events)
         clocks = "time" in columns and self.level > 1 and self.rng.random() < 0.3
-        return Shown(self.rng.choice(formats.TABLES)(events, columns, clocks), clocks=clocks)
+        tables = [partial(self._table, render, events, columns, clocks) for render in formats.TABLES]
+        return self.fitting(self.some(printed, len(printed)) + self.some(tables, len(tables)))
+
+    def fitting(self, forms: Sequence[Callable[[], Shown]]) -> Shown:
+        """The first of these forms that leaves room for a question; the last one where none does."""
+        for form in forms[:-1]:
+            shown = form()
+            if token_count(shown.text) <= BUDGET[self.level] - _QUESTION:
+                return shown
+        return forms[-1]()
+
+    def _table(
+        self, render: formats.Renderer, events: Sequence[Event], columns: Sequence[Column], clocks: bool
+    ) -> Shown:
+        return Shown(render(events, columns, clocks), clocks=clocks)
 
     def _with_more(self, columns: Sequence[Column], events: Sequence[Event]) -> list[Column]:
         """With columns that the question does not need, in their usual order."""
@@ -202,25 +221,37 @@ class Draw:
         more = self.some(extra, self.rng.randint(0, 2)) if routes else []
         return [column for column in formats.TITLES if column in columns or column in more]
 
-    def _as_printed(self, events: Sequence[Event], columns: Sequence[Column], marks: bool) -> Shown | None:
-        """As a program prints it; None where none of them shows these columns."""
+    def _as_printed(self, events: Sequence[Event], columns: Sequence[Column], marks: bool) -> list[Callable[[], Shown]]:
+        """The forms of the programs that print these columns."""
         routes = [event for event in events if isinstance(event, Route)]
         tables = len(routes) == len(events) and len({route.version for route in routes}) == 1
         needed = set(columns)
-        found: list[Shown] = []
+        found: list[Callable[[], Shown]] = []
+        standing = len(routes) == len(events) and needed.isdisjoint({"type", "time"})
         if "local_pref" not in needed:
-            rib = tables and "type" not in needed and "time" not in needed and self.rng.random() < 0.5
-            lines = formats.bgpdump_lines(events, "rib" if rib else "update")
-            found.append(Shown(lines, "`bgpdump -m`"))
+            heard = self.in_turn(routes) if standing else events
+            rib = standing and self.rng.random() < 0.5
+            lines = partial(formats.bgpdump_lines, at_once(routes) if rib else heard, "rib" if rib else "update")
+            found.append(lambda: Shown(lines(), "`bgpdump -m`"))
             if self.level == 3 and needed.isdisjoint({"time", "next_hop"}):
-                found.append(Shown(formats.bgpdump_long(events), "`bgpdump`"))
+                found.append(lambda: Shown(formats.bgpdump_long(heard), "`bgpdump`"))
         if tables and needed <= {"prefix", "path", "next_hop", "local_pref", "med"}:
             ordered = sorted(routes, key=prefix_of)
             command = "show ip bgp" if routes[0].version == 4 else "show bgp ipv6"
-            found.append(Shown(formats.frr_table(ordered, marks), f"FRR's `{command}`"))
+            found.append(lambda: Shown(formats.frr_table(ordered, marks), f"FRR's `{command}`"))
             if self.level == 3 and len(routes) <= 6:
-                found.append(Shown(formats.bird_routes(ordered, marks), "BIRD's `show route all`"))
-        return self.rng.choice(found) if found else None
+                split_seconds = [route._replace(time=route.time + self.rng.random()) for route in ordered]
+                found.append(lambda: Shown(formats.bird_routes(split_seconds, marks), "BIRD's `show route all`"))
+        return found
+
+    def in_turn(self, routes: Sequence[Route]) -> list[Route]:
+        """The routes as if announced one after the other, in this order; when they really were says nothing then."""
+        time = max((route.time for route in routes), default=0.0)
+        turns: list[Route] = []
+        for route in routes:
+            turns.append(route._replace(time=time))
+            time += self.rng.choice((0, 0, 1, 1, 2, 5, 30))
+        return turns
 
     def case(
         self, shown: Shown, answer: object, asked: dict[str, object] | None = None, options: Sequence[str] = ()
@@ -228,6 +259,11 @@ class Draw:
         """A finished case."""
         named = {name: str(value) for name, value in (asked or {}).items()}
         return Case(shown.text, str(answer), named, tuple(options), shown.about)
+
+
+def at_once(routes: Sequence[Route]) -> list[Route]:
+    """The routes as a dump of a table has them: all with one time."""
+    return [route._replace(time=max(each.time for each in routes)) for route in routes]
 
 
 def numbers_text(numbers: Iterable[int]) -> str:

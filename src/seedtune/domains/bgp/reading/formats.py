@@ -1,4 +1,4 @@
-"""How routes look where people read them: bgpdump, tables, JSON lines, FRR and BIRD.
+"""How routes look where people read them: bgpdump, tables, JSON lines, FRR 8 and BIRD 2.
 
 All renderers take announcements, RIB entries and withdrawals and give text without a newline at the end.
 """
@@ -30,6 +30,8 @@ TITLES: dict[Column, str] = {
 BIRD_NAMES = {"IGP": "IGP", "EGP": "EGP", "INCOMPLETE": "Incomplete"}
 _CODES = {"IGP": "i", "EGP": "e", "INCOMPLETE": "?", None: ""}
 _DEFAULT_PREFERENCE = 100
+_NETWORK, _HOP = 17, 16
+"""Columns of FRR's table, in characters."""
 _STATES = ("", "IDLE", "CONNECT", "ACTIVE", "OPENSENT", "OPENCONFIRM", "ESTABLISHED", "CLEARING", "DELETED")
 
 
@@ -166,22 +168,28 @@ def _long(event: Event) -> str:
 def frr_table(routes: Sequence[Route], marks: bool = True) -> str:
     """The rows of FRR's ``show ip bgp`` or ``show bgp ipv6``, routes to one prefix one below the other.
 
+    A prefix or a next hop that fills its column pushes the rest of the row onto a line of its own.
+
     Args:
         routes: Routes of one IP version, in the order of the table.
         marks: Mark the best route to each prefix with ``>``.
     """
-    width = {4: (18, 15), 6: (24, 15)}[routes[0].version] if routes else (18, 15)
-    lines = [f"    {'Network':<{width[0]}}{'Next Hop':<{width[1]}}   Metric LocPrf Weight Path"]
+    lines = [f"   {'Network':<{_NETWORK}}{'Next Hop':<{_HOP}}    Metric LocPrf Weight Path"]
     best = _best_of_each(routes) if marks else ()
     before = ""
     for route in routes:
-        status = f" *{'>' if any(route is each for each in best) else ' '}"
+        status = f"*{'>' if any(route is each for each in best) else ' '} "
         network = "" if route.prefix == before else route.prefix
         before = route.prefix
-        hop = route.next_hop or ""
-        numbers = f"{cell(route, 'med'):>9}{cell(route, 'local_pref'):>7}{0:>7}"
-        lines.append(f"{status} {network:<{width[0]}}{hop:<{width[1]}}{numbers} {_frr_path(route)}")
+        row = _frr_cell(network, _NETWORK, len(status)) + _frr_cell(route.next_hop or "", _HOP, len(status) + _NETWORK)
+        numbers = f"{cell(route, 'med'):>10}{cell(route, 'local_pref'):>7}{0:>7}"
+        lines.append(f"{status}{row}{numbers} {_frr_path(route)}")
     return "\n".join(lines)
+
+
+def _frr_cell(text: str, width: int, start: int) -> str:
+    """A cell and the blanks after it; of a full one a new line, filled up to where the column ends."""
+    return text.ljust(width) if len(text) < width else f"{text}\n{' ' * (start + width)}"
 
 
 def _frr_path(route: Route) -> str:
@@ -204,12 +212,13 @@ def bird_routes(routes: Sequence[Route], marks: bool = True) -> str:
         before = route.prefix
         name, mark = peers[route.peer_address], " *" if any(route is each for each in best) else ""
         origin = f"AS{route.origin_asn}" if route.origin_asn is not None else ""
-        code = _CODES[route.origin]
+        when = f"{clock(route.time)[11:]}.{int(route.time % 1 * 1000):03}"
         lines += [
-            f"{prefix:<20} unicast [{name} {clock(route.time)[11:]}]{mark} (100) [{origin}{code}]",
+            f"{prefix:<20} unicast [{name} {when}]{mark} (100) [{origin}{_CODES[route.origin]}]",
             f"\tvia {route.next_hop} on eth0",
+            "\tType: BGP univ",
             f"\tBGP.origin: {BIRD_NAMES.get(route.origin or '', '')}",
-            f"\tBGP.as_path: {route.as_path}",
+            f"\tBGP.as_path: {route.as_path.replace(',', ' ')}",
             f"\tBGP.next_hop: {route.next_hop}",
         ]
         if route.med is not None:

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from seedtune.domains.bgp.analyses import (
     Flap,
+    Peer,
     Prefix,
     Relationships,
     blackholed,
@@ -21,9 +23,11 @@ from seedtune.domains.bgp.analyses import (
     moas,
     origin_changes,
     origins_by_prefix,
+    peer_of,
     prefix_of,
     prepending,
     subprefix_announcements,
+    table_at,
     valley_free,
 )
 from seedtune.domains.bgp.mrt import Route, StateChange, Withdrawal, read_mrt
@@ -91,6 +95,14 @@ class Recording:
         return _grouped(self.table)
 
     @cached_property
+    def by_peer(self) -> dict[Peer, tuple[Route, ...]]:
+        """The table by peer, one route a prefix."""
+        groups: dict[Peer, list[Route]] = {}
+        for route in self.table:
+            groups.setdefault(peer_of(route), []).append(route)
+        return {peer: tuple(group) for peer, group in groups.items()}
+
+    @cached_property
     def communities(self) -> tuple[Route, ...]:
         """Routes with communities."""
         return tuple(route for route in self.routes if route.communities)
@@ -111,10 +123,16 @@ class Recording:
         return tuple(route for route in self.routes if any(segment.kind == "set" for segment in route.segments))
 
     @cached_property
-    def moas(self) -> dict[Prefix, tuple[Route, ...]]:
-        """The routes to each prefix that several ASes originate."""
-        several = moas(self.routes)
-        return {prefix: routes for prefix, routes in _grouped(self.routes).items() if prefix in several}
+    def moas(self) -> tuple["Moment", ...]:
+        """The moments at which several ASes originate a prefix, one for each event that leaves it so."""
+        table = table_at(self.table)
+        found: list[Moment] = []
+        for event in self.events:
+            table.apply(event)
+            prefix = prefix_of(event)
+            if moas(table.routes_to(prefix)):
+                found.append(Moment(prefix, _grouped(table.routes())))
+        return tuple(found)
 
     @cached_property
     def flaps(self) -> tuple[Flap, ...]:
@@ -134,6 +152,16 @@ class Recording:
         return tuple(route for route in self.routes if len(set(route.hops)) > 2 and valley_free(route.segments, known))
 
     @cached_property
+    def alike(self) -> tuple[tuple[tuple[Route, ...], tuple[Route, ...]], ...]:
+        """Leaked routes and clean ones over as many ASes, by that number, where there are both."""
+        lengths = sorted({len(set(route.hops)) for route in self.leaked})
+        pairs = [
+            tuple(tuple(r for r in routes if len(set(r.hops)) == length) for routes in (self.leaked, self.clean))
+            for length in lengths
+        ]
+        return tuple((leaked, clean) for leaked, clean in pairs if leaked and clean)
+
+    @cached_property
     def new_origins(self) -> tuple[Route, ...]:
         """Announced routes to a prefix of the table with an origin that it did not have there."""
         return tuple(suspect.route for suspect in origin_changes(self.announced, origins_by_prefix(self.table)))
@@ -144,11 +172,18 @@ class Recording:
         return tuple(s.route for s in subprefix_announcements(self.announced, origins_by_prefix(self.table)))
 
 
+class Moment(NamedTuple):
+    """The table at a moment: by prefix one route of each peer, and a prefix that several ASes originate then."""
+
+    prefix: Prefix
+    held: dict[Prefix, tuple[Route, ...]]
+
+
 def _grouped(routes: Iterable[Route]) -> dict[Prefix, tuple[Route, ...]]:
-    groups: dict[Prefix, dict[tuple[int, str, str], Route]] = {}
+    groups: dict[Prefix, list[Route]] = {}
     for route in routes:
-        groups.setdefault(prefix_of(route), {})[route.peer_asn, route.peer_address, route.as_path] = route
-    return {prefix: tuple(group.values()) for prefix, group in groups.items()}
+        groups.setdefault(prefix_of(route), []).append(route)
+    return {prefix: tuple(group) for prefix, group in groups.items()}
 
 
 @cache

@@ -20,7 +20,7 @@ SHARED: dict[str, tuple[str, ...]] = {
     "upstream": (
         "[Which|What] AS stands [directly|right] before the origin in the path to {prefix}?",
         "[Name|Give] the neighbor [through which|by which] the origin of {prefix} is reached.",
-        "From [which|what] AS's neighbor comes the route to {prefix}, that is, who is next to the origin?",
+        "[Which|What] AS is next to the origin in the path to {prefix}?",
     ),
     "upstreams": (
         "[Which|What] ASes stand [directly|right] before AS {asn} in these paths?",
@@ -28,14 +28,14 @@ SHARED: dict[str, tuple[str, ...]] = {
         "Through [which|what] neighbors is AS {asn} reached here?",
     ),
     "path_length": (
-        "How long is the AS path [of the route to|to] {prefix}, prepends counted [and a set as one|, a set as one]?",
-        "[Give|State] the AS path length of {prefix} [as best-path selection counts it|that the decision uses].",
+        "How long is the AS path [of the route to|to] {prefix}, counting prepends, and an AS_SET as one?",
+        "[Give|State] the AS path length of {prefix} [as best-path selection counts it|that best-path selection uses].",
         "[What|Which] AS path length does route selection see for {prefix}?",
     ),
     "unique_hops": (
-        "How many ASes does the path to {prefix} have [without prepending|if repeats are not counted]?",
-        "[Count|Give] the AS hops of {prefix}[, each AS once|, prepends left out].",
-        "How many different ASes [are in|make up] the path of {prefix}, with [repeats|prepends] counted once?",
+        "How many ASes does the path to {prefix} have [without prepending|not counting repeats]?",
+        "[Count|Give the number of] the AS hops to {prefix}, [each AS once|without prepends].",
+        "How many different ASes [are in|make up] the path to {prefix}?",
     ),
     "prepender": (
         "[Which|What] AS prepends [itself|its own number] in the path to {prefix}?",
@@ -43,21 +43,21 @@ SHARED: dict[str, tuple[str, ...]] = {
         "[Who|Which AS] has prepended the route to {prefix}?",
     ),
     "prepend_count": (
-        "How [many extra times|often in addition] does AS {asn} stand in the path to {prefix}?",
+        "How many extra times does AS {asn} [appear|occur] in the path to {prefix}?",
         "[How many|What number of] prepends did AS {asn} add to the path of {prefix}?",
-        "[Count|Give] the extra copies of AS {asn} in the AS path of {prefix}.",
+        "[Count|Give the number of] the extra copies of AS {asn} in the AS path of {prefix}.",
     ),
     "clean_path": (
         "[Give|Write] the AS path of {prefix} [without prepending|with every AS once].",
         "What is the path to {prefix} [once prepends are removed|without repeated ASes]?",
         "[Remove|Take out] the prepends from the AS path of {prefix}.",
-        "Which ASes does the path to {prefix} pass[, in order|, in their order], without repeats?",
+        "Which ASes does the path to {prefix} pass through, [in order|in that order], without repeats?",
     ),
     "as_set": (
         "[Which|What] ASes are in the AS_SET of {prefix}?",
         "[Name|List|Give] the members of the AS_SET in the path to {prefix}.",
         "[Which|What] AS numbers does the set of {prefix} hold?",
-        "From which ASes was {prefix} aggregated, [by|going by] its AS_SET?",
+        "According to its AS_SET, which ASes was {prefix} aggregated from?",
     ),
     "next_hop": (
         "[What|Which] is the next hop of {prefix}?",
@@ -70,20 +70,20 @@ SHARED: dict[str, tuple[str, ...]] = {
         "[Which|What] entry matches {address} by longest match?",
     ),
     "covering": (
-        "How many [of the prefixes|listed prefixes] cover {prefix}?",
+        "How many of the [prefixes|listed prefixes] cover {prefix}?",
         "[Count|Give the number of] the less specific prefixes of {prefix}.",
-        "[In how many|Inside how many] of these prefixes does {prefix} lie?",
-        "How many entries are [less specific|shorter] prefixes around {prefix}?",
+        "[In|Inside] how many of these prefixes does {prefix} lie?",
+        "How many entries are [less specific|shorter] prefixes that contain {prefix}?",
     ),
     "more_specifics": (
-        "How many [of the prefixes|listed prefixes] lie inside {prefix}?",
+        "How many of the [prefixes|listed prefixes] lie inside {prefix}?",
         "[Count|Give the number of] the more specific prefixes of {prefix}.",
         "[How many|What number of] more-specifics of {prefix} are there here?",
         "How many [entries|routes] fall within {prefix}?",
     ),
     "moas": (
         "Is {prefix} [a MOAS prefix|in a MOAS conflict] here?",
-        "[Do|Is it so that] several ASes originate {prefix}?",
+        "Do [several|different] ASes originate {prefix}?",
         "Does {prefix} have [more than one origin AS|multiple origin ASes]?",
         "[Is there|Do you see] a MOAS conflict for {prefix}?",
     ),
@@ -91,19 +91,19 @@ SHARED: dict[str, tuple[str, ...]] = {
         "[Which|What] ASes originate {prefix}?",
         "[Name|List|Give] all origin ASes of {prefix}.",
         "[Which|What] AS numbers appear as origins of {prefix}?",
-        "By [which|what] ASes is {prefix} originated?",
+        "{prefix} is originated by [which|what] ASes?",
     ),
     "visibility": (
         "How many peers have a route to {prefix} [in the end|at the end]?",
         "[Count|Give the number of] the peers that hold {prefix} after all lines.",
-        "By how many peers is {prefix} [seen|held] in the end?",
+        "How many peers [see|still hold] {prefix} in the end?",
         "How many [different|distinct] peers hold a route for {prefix} at the end?",
     ),
     "lengths": (
         "How many [different|distinct] prefixes of length /{length} are there?",
         "[Count|Give the number of] the /{length} prefixes.",
         "How many of the prefixes [are a|have the length] /{length}?",
-        "[How many|What number of] /{length}s does this list have?",
+        "[How many|What number of] /{length}s are in this list?",
     ),
     "best_path": (
         "[Which|What] is the next hop of the best route? Higher local preference wins, then the shorter AS path.",
@@ -132,40 +132,40 @@ SHARED: dict[str, tuple[str, ...]] = {
     ),
     "flapped": (
         "[Which|What] prefix flapped?",
-        "[Which|What] prefix was withdrawn and then announced again?",
+        "[Which|What] prefix was announced, withdrawn and announced again?",
         "[Name|Give] the prefix that went away and came back.",
-        "One prefix flaps. [Which one|Which] is it?",
-        "For [which|what] prefix is there a flap: announced, withdrawn, announced again?",
+        "One prefix flaps. Which [one is it|one]?",
+        "[Which|What] prefix shows a flap: announced, withdrawn, announced again?",
     ),
     "still_there": (
         "Does AS {asn} still [have|hold] a route to {prefix} in the end?",
         "After all lines, is {prefix} [reachable|available] through peer AS {asn}?",
-        "Is there [still|finally] a route of AS {asn} to {prefix}?",
+        "Is there [still|in the end] a route from AS {asn} to {prefix}?",
         "In the end, does peer AS {asn} [announce|offer] {prefix}?",
     ),
     "path_changes": (
-        "How often did AS {asn} replace its [path|AS path] to {prefix} by another, withdrawals in between not counted?",
-        "[Count|Give the number of] the path changes of {prefix} at peer AS {asn}, without those over a withdrawal.",
+        "How often did AS {asn} replace its [path|AS path] to {prefix} with another one, without withdrawing it first?",
+        "[Count|Give the number of] the times peer AS {asn} replaced the path to {prefix} while it held one.",
         "How many times does AS {asn} change [the path|its path] to {prefix} while it holds one?",
-        "[How many|What number of] direct path changes of AS {asn} for {prefix} are there?",
+        "[How many|What number of] path changes, with no withdrawal in between, does AS {asn} make for {prefix}?",
     ),
     "origin_change": (
         "[Which|What] AS is the new origin of {prefix}?",
         "Who originates {prefix} [after|afterwards] but not before?",
-        "[Name|Give] the AS that took over the origin of {prefix}.",
+        "[Name|Give] the AS that newly originates {prefix}.",
         "The origin of {prefix} changes. To [which|what] AS?",
     ),
     "changed_prefix": (
         "[Which|What] prefix has another origin [after|afterwards] than before?",
         "[Name|Give] the prefix whose origin AS changed.",
         "For [which|what] prefix does the origin change?",
-        "One prefix changes its origin AS. [Which one|Which] is it?",
+        "One prefix changes its origin AS. Which [one is it|one]?",
     ),
     "subprefix": (
-        "[Which|What] prefix [is announced|appears] after as a part of another AS's prefix?",
+        "[Which|What] prefix that [is announced|appears] afterwards is part of another AS's prefix?",
         "[Name|Give] the more specific prefix that another AS announces afterwards.",
         "[Which|What] announcement is a sub-prefix with a foreign origin?",
-        "A part of a prefix gets another origin. [Which|What] prefix is that part?",
+        "Part of a prefix gets a different origin. [Which|What] prefix is that part?",
     ),
     "rpki": (
         "[What|Which] is the RPKI state of the route to {prefix}: valid, invalid or not-found?",
@@ -175,9 +175,9 @@ SHARED: dict[str, tuple[str, ...]] = {
     ),
     "blackhole": (
         "[Which|What] prefix is [to be blackholed|tagged with the BLACKHOLE community]?",
-        "For [which|what] prefix is blackholing asked?",
+        "For [which|what] prefix is blackholing requested?",
         "[Name|Give] the prefix with the well-known blackhole community.",
-        "Traffic to [which|what] prefix shall be dropped?",
+        "Traffic to [which|what] prefix should be dropped?",
     ),
     "community": (
         "How many [communities|different communities] of {prefix} are from AS {asn}?",
@@ -186,17 +186,17 @@ SHARED: dict[str, tuple[str, ...]] = {
         "On the route to {prefix}, how many communities [begin with|belong to] {asn}?",
     ),
     "valley_free": (
-        "Is the path to {prefix} valley-free?",
-        "[Does|Do you find that] the path [keeps|obeys] the valley-free rule?",
-        "[Was|Is it true that] this path [exported|built] as the relationships allow, without a leak?",
+        "Is [this|the] path valley-free?",
+        "Does [this|the] path [keep to|obey] the valley-free rule?",
+        "Was every export on this path [allowed by|in line with] the relationships?",
         "Is this path free of [route leaks|valleys]?",
         "Do all exports on this path [fit|follow] the relationships?",
     ),
     "leaker": (
         "[Which|What] AS leaked a route?",
-        "[Name|Give] the AS that passed a route on against its relationships.",
+        "[Name|Give] the AS that passed a route on in violation of its relationships.",
         "[Which|What] AS [caused|is responsible for] the route leak?",
-        "One AS gave a route of a provider or peer to another provider or peer. [Which|Which one]?",
+        "One AS passed a route from a provider or peer on to another provider or peer. [Which AS|Which one]?",
     ),
 }
 
@@ -206,27 +206,27 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
         "Read off where {prefix} comes from: which AS [starts|begins] its path?",
     ),
     "upstream": (
-        "Look at {prefix}: which AS [hands on|takes over] the route from its origin?",
-        "The origin of {prefix} has one neighbor in this path. Which?",
+        "Look at {prefix}: which AS [learned|received] the route from its origin?",
+        "The origin of {prefix} has one neighbor in this path. Which AS is it?",
     ),
     "upstreams": (
-        "AS {asn} has which ASes [on its left|towards the peers] in the paths?",
-        "Who passes routes of AS {asn} on?",
+        "AS {asn} has which ASes right next to it, on [its left|the peers' side], in the paths?",
+        "Which neighbors [learned|received] a route directly from AS {asn}?",
     ),
     "path_length": (
         "Count the AS path of {prefix} the way RFC 4271 does.",
-        "What does {prefix} weigh in AS path length, [every copy|each repeat] included?",
+        "What is the AS path length of {prefix}, [every copy|each repeat] included?",
     ),
     "unique_hops": (
-        "Ignore prepending: how many ASes lie on the way to {prefix}?",
+        "Ignore prepending: how many ASes are on the way to {prefix}?",
         "{prefix}: number of distinct ASes in its path?",
     ),
     "prepender": (
         "Someone made the path of {prefix} longer. [Who|Which AS]?",
-        "In the path of {prefix} one AS repeats. Which?",
+        "In the path of {prefix}, one AS is repeated. Which one?",
     ),
     "prepend_count": (
-        "AS {asn} repeats itself on the way to {prefix}. How many copies are too many?",
+        "AS {asn} repeats itself on the way to {prefix}. How many copies are superfluous?",
         "By how many hops did AS {asn} lengthen the path of {prefix}?",
     ),
     "clean_path": (
@@ -234,7 +234,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
         "Path of {prefix}, deduplicated?",
     ),
     "as_set": (
-        "The path of {prefix} ends in a set. [Of which ASes|Which ASes]?",
+        "The path of {prefix} ends in a set. Which ASes [are in it|does it hold]?",
         "Whom does the AS_SET of {prefix} name?",
     ),
     "next_hop": ("Where are packets for {prefix} [sent|handed] next?", "{prefix}: next hop?"),
@@ -250,21 +250,30 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
         "{prefix} contains how many of these?",
         "How many [smaller prefixes|subnets] of {prefix} are in the list?",
     ),
-    "moas": ("Do the routes to {prefix} end in different ASes?", "Would a monitor report {prefix} for its origins?"),
+    "moas": (
+        "Do the routes to {prefix} end in different ASes?",
+        "Would a monitor report {prefix} for having more than one origin?",
+    ),
     "origins": ("{prefix} comes from which AS or ASes?", "Where do the paths to {prefix} [end|stop]?"),
     "visibility": (
-        "{prefix} is in the tables of how many peers [finally|when all is done]?",
-        "How widely is {prefix} seen: number of peers?",
+        "When all is done, how many peers [have a route to|still have] {prefix}?",
+        "How widely is {prefix} seen in the end: by how many peers?",
     ),
-    "lengths": ("How often is the mask /{length} [used|found], each prefix once?", "Tally the /{length} networks."),
+    "lengths": (
+        "How often is the mask /{length} [used|found]?",
+        "Tally the /{length} networks.",
+    ),
     "best_path": (
         "Run best-path selection by local preference, then path length. Where does traffic go next?",
         "Preference first, path length second: the winner's next hop?",
     ),
-    "filtered": ("An operator applies this filter. What is [refused|lost]?", "One route hits the filter. Its prefix?"),
-    "withdrawals": ("AS {asn} took back how many routes?", "Number of W entries [from|of] AS {asn}?"),
+    "filtered": (
+        "An operator applies this filter. What is [refused|lost]?",
+        "One route hits the filter. What is its prefix?",
+    ),
+    "withdrawals": ("AS {asn} withdrew how many routes, repeats counted?", "Number of W entries [from|of] AS {asn}?"),
     "first_seen": (
-        "{prefix} shows up from when on?",
+        "From when on is {prefix} announced?",
         "Find the moment at which {prefix} is [announced first|first advertised].",
     ),
     "flapped": (
@@ -273,7 +282,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
     ),
     "still_there": (
         "Has AS {asn} kept {prefix}, as things stand after the last line?",
-        "{prefix} via AS {asn}: is it there at the end?",
+        "{prefix} via AS {asn}: is it still there at the end?",
     ),
     "path_changes": (
         "AS {asn} moved {prefix} from one path to another without withdrawing it. How many times?",
@@ -284,11 +293,11 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
         "Compare both parts: what is the origin of {prefix} that is new?",
     ),
     "changed_prefix": (
-        "Compare both parts. Whose origin differs: which prefix?",
+        "Compare both parts. Which prefix has a different origin?",
         "Which prefix moved to another [AS|network]?",
     ),
     "subprefix": (
-        "Afterwards someone announces a slice of a foreign prefix. Which slice?",
+        "Afterwards someone announces a slice of someone else's prefix. Which slice?",
         "Spot the sub-prefix hijack: which prefix?",
     ),
     "rpki": (
@@ -296,11 +305,11 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
         "{prefix} and the VRPs: valid, invalid or not-found?",
     ),
     "blackhole": (
-        "Someone is under attack. Which prefix shall be [discarded|null-routed]?",
+        "Someone is under attack. Which prefix should be [discarded|null-routed]?",
         "Find the RFC 7999 request: which prefix?",
     ),
     "community": (
-        "AS {asn} is named in front of how many communities of {prefix}?",
+        "How many communities of {prefix} start with AS {asn}?",
         "{prefix} carries how many tags of AS {asn}?",
     ),
     "valley_free": (
@@ -314,13 +323,13 @@ FORMS: dict[AnswerKind, tuple[str, ...]] = {
     "integer": ("Answer with a number.", "Reply with the number alone.", "Give only the number."),
     "number": ("Answer with a number.", "Reply with the number alone.", "Give only the number."),
     "asn": ("Answer with the AS number alone.", "Reply with the number only.", "Give just the AS number."),
-    "asns": ("Answer with AS numbers, commas between.", "Reply with the numbers only, separated by commas."),
-    "path": ("Answer with AS numbers, blanks between.", "Reply with the AS numbers only, separated by blanks."),
+    "asns": ("Answer with AS numbers, separated by commas.", "Reply with the numbers only, separated by commas."),
+    "path": ("Answer with AS numbers, separated by blanks.", "Reply with the AS numbers only, separated by blanks."),
     "prefix": ("Answer with the prefix alone.", "Reply with the prefix only.", "Give just the prefix."),
-    "prefixes": ("Answer with prefixes, commas between.", "Reply with the prefixes only, separated by commas."),
+    "prefixes": ("Answer with prefixes, separated by commas.", "Reply with the prefixes only, separated by commas."),
     "address": ("Answer with the address alone.", "Reply with the address only.", "Give just the address."),
-    "addresses": ("Answer with addresses, commas between.", "Reply with the addresses only, separated by commas."),
-    "time": ("Answer with the time as it stands there.", "Reply with the time only, as written."),
+    "addresses": ("Answer with addresses, separated by commas.", "Reply with the addresses only, separated by commas."),
+    "time": ("Answer with the time as written.", "Reply with the time only, as it appears."),
     "yes_no": ("Answer yes or no.", "Reply with yes or no.", "Yes or no?"),
     "word": ("Answer with one word.", "Reply with the word alone.", "Give just the word."),
 }

@@ -3,12 +3,14 @@
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pytest
 
+from seedtune.domains.bgp.analyses import peer_of
 from seedtune.domains.bgp.reading import FAMILIES
 from seedtune.domains.bgp.reading.making import make_item
 from seedtune.domains.bgp.reading.recordings import recordings
@@ -161,3 +163,133 @@ def test_a_renaming_keeps_the_structure(split: str) -> None:
     assert len(set(paths.values())) == len(paths)
     times = [names.time(event.time) for event in recording.events]
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_table_holds_one_route_of_a_peer_to_a_prefix(split: str) -> None:
+    for family in ("moas", "origins", "upstreams", "best_path"):
+        for level in FAMILIES[family].levels:
+            for number in range(40):
+                table = rows(make_item(split, family, level, f"table/{number}").input)  # type: ignore[arg-type]
+                held = [(row["prefix"], row["path"].split()[0]) for row in table if "prefix" in row]
+                assert len(set(held)) == len(held), table
+
+
+@pytest.mark.parametrize("family", ["leaker", "community", "origin_as", "visibility", "origin_change"])
+def test_lines_with_times_are_in_order_of_time(family: str) -> None:
+    for level in {2, 3} & {*FAMILIES[family].levels}:
+        for number in range(60):
+            text = make_item("train", family, level, f"times/{number}").input.partition("\n\nRelationships")[0]
+            for part in text.removeprefix("Before:\n").split("\n\nAfter:\n"):
+                times = [int(row["time"]) for row in rows(part) if "time" in row] if part.startswith("BGP4MP|") else []
+                assert times == sorted(times), text
+
+
+def test_several_origins_are_those_of_one_moment() -> None:
+    """What a peer held before is not counted with what it holds now."""
+    for recording in recordings("train"):
+        for moment in recording.moas:
+            peers = [peer_of(route) for route in moment.held[moment.prefix]]
+            assert len(set(peers)) == len(peers)
+            assert len({route.origin_asn for route in moment.held[moment.prefix]}) > 1
+
+
+def _last_type(item: ExactItem, table: list[Row]) -> str:
+    return "yes" if table[-1]["type"] == "A" else "no"
+
+
+def _repeated_peer(item: ExactItem, table: list[Row]) -> str:
+    own = [row["path"].split()[0] for row in table if row["prefix"] == asked(item)]
+    return "yes" if len(set(own)) < len(own) else "no"
+
+
+def _repeated_path(item: ExactItem, table: list[Row]) -> str:
+    return "yes" if len({row["path"] for row in table}) < len(table) else "no"
+
+
+def _long_path(item: ExactItem, table: list[Row]) -> str:
+    return "no" if len(set(table[0]["path"].split())) > 4 else "yes"
+
+
+def _lines_on_the_prefix(item: ExactItem, table: list[Row]) -> str:
+    return str(sum(row["prefix"] == asked(item) for row in table))
+
+
+def _first_line_on_the_prefix(item: ExactItem, table: list[Row]) -> str:
+    return next(row["time"] for row in table if row["prefix"] == asked(item))
+
+
+def _most_lines(item: ExactItem, table: list[Row]) -> str:
+    return Counter(row["prefix"] for row in table).most_common(1)[0][0]
+
+
+def _only_both(item: ExactItem, table: list[Row]) -> str:
+    """The first prefix that is both announced and withdrawn."""
+    sent = {(row["prefix"], row["type"]) for row in table}
+    return next((row["prefix"] for row in table if {(row["prefix"], kind) for kind in "AW"} <= sent), "")
+
+
+def _longest_run(item: ExactItem, table: list[Row]) -> str:
+    runs = [len(list(run)) for row in table for _, run in groupby(row.get("path", "").split())]
+    return str(max(runs) - 1)
+
+
+def _only_set(item: ExactItem, table: list[Row]) -> str:
+    sets = re.findall(r"\{(.*?)\}", item.input)
+    return ", ".join(sorted(re.findall(r"\d+", sets[0]), key=int))
+
+
+def _only_repeat(item: ExactItem, table: list[Row]) -> str:
+    hops = [row["path"].split() for row in table]
+    return next(a for path in hops for a, b in pairwise(path) if a == b)
+
+
+def _smallest(item: ExactItem, table: list[Row]) -> str:
+    return str(min(ip_network(row["prefix"]) for row in table))  # type: ignore[type-var]
+
+
+def _new_prefix(item: ExactItem, table: list[Row]) -> str:
+    before, after = item.input.split("\n\nAfter:\n")
+    held = {row["prefix"] for row in rows(before.removeprefix("Before:\n"))}
+    return next((row["prefix"] for row in rows(after) if row["prefix"] not in held), "")
+
+
+def _new_path(item: ExactItem, table: list[Row]) -> str:
+    before, after = item.input.split("\n\nAfter:\n")
+    held = {row["path"] for row in rows(before.removeprefix("Before:\n"))}
+    return next((row["prefix"] for row in rows(after) if row["path"] not in held), "")
+
+
+Rule = Callable[[ExactItem, list[Row]], str]
+
+SHORTCUTS: list[tuple[str, Rule, int, float]] = [
+    ("still_there", _last_type, 2, 0.7),
+    ("moas", _repeated_peer, 1, 0.65),
+    ("moas", _repeated_path, 2, 0.65),
+    ("valley_free", _long_path, 2, 0.65),
+    ("visibility", _lines_on_the_prefix, 2, 0.6),
+    ("first_seen", _first_line_on_the_prefix, 1, 0.85),
+    ("flapped", _most_lines, 2, 0.8),
+    ("flapped", _only_both, 2, 0.85),
+    ("prepend_count", _longest_run, 2, 0.7),
+    ("prepender", _only_repeat, 2, 0.7),
+    ("as_set", _only_set, 2, 0.7),
+    ("filtered", _smallest, 2, 0.5),
+    ("subprefix", _new_prefix, 2, 0.7),
+    ("changed_prefix", _new_path, 2, 0.7),
+]
+"""A family, a rule that does not do what is asked, the first level it is tried on, and what it may get at most."""
+
+
+@pytest.mark.parametrize(("family", "rule", "level", "most"), SHORTCUTS)
+def test_a_shortcut_does_not_answer(family: str, rule: Rule, level: int, most: float) -> None:
+    right: list[bool] = []
+    for each in range(level, 4):
+        for number in range(90):
+            item = make_item("train", family, each, f"shortcut/{number}")
+            parts = item.input.split("\n\n")
+            table = rows(parts[-1] if family == "filtered" else parts[0].removeprefix("Before:\n"))
+            if table:
+                right.append(rule(item, table) == item.answer)
+    assert len(right) >= 40
+    assert sum(right) / len(right) <= most

@@ -111,21 +111,49 @@ def test_tables_show_what_was_asked_for_and_nothing_else() -> None:
     ]
 
 
-def test_frr_marks_the_best_route_and_names_a_prefix_once() -> None:
+def test_frr_rows_stand_where_frr_8_puts_them() -> None:
     routes = [route(med=7), route("64502 64503 64501", hop="100.64.1.2", local_pref=200)]
-    head, first, second = frr_table(routes).splitlines()
-    assert head.split() == ["Network", "Next", "Hop", "Metric", "LocPrf", "Weight", "Path"]
-    assert first.split() == ["*", "10.1.0.0/16", "100.64.1.1", "7", "0", "64500", "64501", "i"]
-    assert second.split() == ["*>", "100.64.1.2", "200", "0", "64502", "64503", "64501", "i"]
+    assert frr_table(routes).splitlines() == [
+        "   Network          Next Hop            Metric LocPrf Weight Path",
+        "*  10.1.0.0/16      100.64.1.1               7             0 64500 64501 i",
+        "*>                  100.64.1.2                    200      0 64502 64503 64501 i",
+    ]
     assert ">" not in frr_table(routes, marks=False)
 
 
-def test_bird_shows_the_attributes_of_each_route() -> None:
-    text = bird_routes([route(), route("64502 64501", hop="100.64.1.2", local_pref=300)])
+def test_frr_wraps_a_prefix_or_a_next_hop_that_fills_its_column() -> None:
+    long = route("64500 64501", prefix="2001:db8:8000::/36", hop="fe80::e8cb:dbff:fe65:6d06")
+    assert frr_table([long]).splitlines()[1:] == [
+        "*> 2001:db8:8000::/36",
+        "                    fe80::e8cb:dbff:fe65:6d06",
+        "                                                           0 64500 64501 i",
+    ]
+    short = route("64500 64501", prefix="2001:db8::/32", hop="fd00::1")
+    assert frr_table([short]).splitlines()[1:] == [
+        "*> 2001:db8::/32    fd00::1                                0 64500 64501 i"
+    ]
+
+
+def test_bird_rows_are_those_of_bird_2() -> None:
+    text = bird_routes(
+        [route(), route("64502 64501", hop="100.64.1.2", local_pref=300)._replace(time=1_700_000_000.25)]
+    )
     assert text.count("*") == 1
-    assert "\tBGP.as_path: 64502 64501\n\tBGP.next_hop: 100.64.1.2\n\tBGP.local_pref: 300" in text
-    assert "BGP.community: (64500,100)" in text
-    assert "[AS64501i]" in text
+    assert text.splitlines()[:8] == [
+        "10.1.0.0/16          unicast [peer1 22:13:20.000] (100) [AS64501i]",
+        "\tvia 100.64.1.1 on eth0",
+        "\tType: BGP univ",
+        "\tBGP.origin: IGP",
+        "\tBGP.as_path: 64500 64501",
+        "\tBGP.next_hop: 100.64.1.1",
+        "\tBGP.local_pref: 100",
+        "\tBGP.community: (64500,100)",
+    ]
+    assert "                     unicast [peer1 22:13:20.250] * (100) [AS64501i]" in text
+
+
+def test_bird_writes_a_set_with_blanks() -> None:
+    assert "BGP.as_path: 64500 {64501 64502}\n" in bird_routes([route("64500 {64501,64502}")])
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ from seedtune.domains import load_domain
 from seedtune.domains.bgp import commands
 from seedtune.domains.bgp.analyses import parse_prefix
 from seedtune.domains.bgp.reading import FAMILIES, NUMBERS, TaskSplit, item_lines, make_items, make_tasks
-from seedtune.domains.bgp.reading.chance import CHANCE, majority_share
+from seedtune.domains.bgp.reading.chance import BASELINES, CHANCE, majority_share, picking_share, shown_values
 from seedtune.domains.bgp.reading.draw import BUDGET, token_count
 from seedtune.domains.bgp.reading.making import make_item
 from seedtune.domains.bgp.reading.recordings import recordings
 from seedtune.domains.bgp.reading.wordings import HELD_OUT, SHARED, wordings
 from seedtune.domains.contamination import ItemGuard
-from seedtune.errors import DomainError
+from seedtune.errors import ConfigError, DomainError
 from seedtune.records import ExactItem, json_line
 
 SPLITS: tuple[TaskSplit, ...] = ("train", "dev", "test")
@@ -124,20 +124,43 @@ def test_each_family_has_many_wordings_and_some_that_train_never_sees(family: st
 
 
 def test_every_family_states_what_guessing_gives() -> None:
-    """The table was counted on other tasks: the same share within what chance allows."""
-    assert set(CHANCE) == set(FAMILIES)
+    """The table was counted on other tasks: the same shares within what chance allows."""
+    assert set(BASELINES) == set(CHANCE) == set(FAMILIES)
     for name, family in FAMILIES.items():
         seeds = [(level, f"{name}/{level}/{number}") for level in family.levels for number in range(40)]
-        answers = [make_item("train", name, level, seed).answer for level, seed in seeds]
-        assert majority_share(answers) == pytest.approx(CHANCE[name], abs=0.13), Counter(answers).most_common(3)
+        items = [make_item("train", name, level, seed) for level, seed in seeds]
+        most_frequent, picked = BASELINES[name]
+        assert majority_share(item.answer for item in items) == pytest.approx(most_frequent, abs=0.13), name
+        assert picking_share(items) == pytest.approx(picked, abs=0.1), name
+
+
+def test_the_chance_of_an_item_is_the_larger_share() -> None:
+    assert CHANCE["next_hop"] == BASELINES["next_hop"][1] > BASELINES["next_hop"][0]
+    assert CHANCE["moas"] == BASELINES["moas"][0] > BASELINES["moas"][1]
+    assert {make_item("dev", "next_hop", 1, "one").chance} == {CHANCE["next_hop"]}
+
+
+def test_values_that_the_question_names_are_not_picked() -> None:
+    text = "10.1.0.0/16  100.64.1.1  64512 64513 1651285768\n2001:db8::/32  fd00::1  AS64514i 64512:77"
+    asked = {"question": "AS 64513, 10.1.0.0/16?", "input": text, "answer": "x", "family": "f"}
+
+    def shown(kind: str) -> set[str]:
+        return shown_values(ExactItem.model_validate({**asked, "kind": kind}))
+
+    assert shown("prefix") == {"2001:db8::/32"}
+    assert shown("address") == {"100.64.1.1", "fd00::1"}
+    assert shown("asn") == {"64512"}
+    assert shown("time") == {"1651285768"}
+    assert shown("integer") == set()
 
 
 def test_the_page_lists_the_families_with_their_chances() -> None:
     page = (ROOT / "docs/record-reading.md").read_text()
     for name, family in FAMILIES.items():
         (row,) = re.findall(rf"^\| `{name}` \|.*$", page, re.MULTILINE)
-        *_, levels, chance, _ = (cell.strip() for cell in row.split("|"))
-        assert (levels, chance) == (", ".join(map(str, family.levels)), f"{CHANCE[name]:.2f}")
+        *_, levels, most_frequent, picked, _ = (cell.strip() for cell in row.split("|"))
+        assert levels == ", ".join(map(str, family.levels))
+        assert (most_frequent, picked) == tuple(f"{share:.2f}" for share in BASELINES[name])
 
 
 @pytest.mark.parametrize(("split", "count"), [("test", 240), ("dev", 120)])
@@ -179,6 +202,11 @@ def test_the_command_writes_tasks_and_items(tmp_path: Path, capsys: pytest.Captu
     first, *items = map(json.loads, path.read_text().splitlines())
     assert "canary" in first
     assert [ExactItem.model_validate(item) for item in items] == list(make_items("test", 5, 0))
+
+
+def test_a_folder_is_named_as_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder; name a file in it"):
+        commands.tasks(count=1, into=tmp_path)
 
 
 def test_budgets_hold_for_the_embedded_models_tokenizer() -> None:

@@ -1,6 +1,6 @@
-"""Questions about what changes: withdrawals, flaps, path changes, new origins."""
+"""Questions about what changes: withdrawals, flaps, path changes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from seedtune.domains.bgp.analyses import (
     Event,
@@ -9,21 +9,21 @@ from seedtune.domains.bgp.analyses import (
     Table,
     announcements,
     flaps,
-    origin_changes,
-    origins_by_prefix,
+    make_withdrawal,
     path_changes,
-    path_origins,
     peer_of,
     prefix_of,
-    subprefix_announcements,
     withdrawals,
     withdrawals_per_peer,
 )
 from seedtune.domains.bgp.mrt import Route, Withdrawal
 from seedtune.domains.bgp.reading import formats
-from seedtune.domains.bgp.reading.draw import YES_NO, Case, Draw, Family, Shown, only, sole_asn
+from seedtune.domains.bgp.reading.draw import YES_NO, Case, Draw, Family, only, sole_asn
 from seedtune.domains.bgp.reading.formats import Column
 from seedtune.domains.bgp.reading.recordings import Recording
+
+_LIKE_IT = 0.5
+"""How often something stands in an excerpt that looks like what is asked for."""
 
 
 def _withdrawals(draw: Draw) -> Case | None:
@@ -34,7 +34,7 @@ def _withdrawals(draw: Draw) -> Case | None:
     for place, event in enumerate(draw.recording.events):
         (own if isinstance(event, Withdrawal) and peer_of(event) == peer else others).append(place)
     chosen = draw.some(own, int(draw.wanted or 1))
-    events = _among_others(draw, chosen, others, max(1, size - len(chosen)))
+    events = _in_order(draw, [*chosen, *draw.some(others, max(1, size - len(chosen)))])
     renamed = Peer(draw.names.asn(peer.asn), draw.names.router(peer.address))
     count = withdrawals_per_peer(events)[renamed]
     if not draw.suits(count) or not sole_asn(renamed, events) or renamed not in map(peer_of, events):
@@ -44,22 +44,38 @@ def _withdrawals(draw: Draw) -> Case | None:
 
 
 def _first_seen(draw: Draw) -> Case | None:
-    size = draw.size(2, 6, 10)
-    chosen = sorted(draw.some(range(len(draw.recording.events)), size))
-    events = [draw.names.event(draw.recording.events[place]) for place in chosen]
-    announced = list(announcements(events))
-    if not announced or len({int(event.time) for event in events}) < 2:
+    """When a prefix was first announced; it may be withdrawn before that, and announced again after it."""
+    every = draw.recording.events
+    prefix = prefix_of(draw.rng.choice(draw.recording.announced))
+    own = _places(draw, prefix)
+    routes = {place: event for place in own if isinstance(event := every[place], Route)}
+    first, *more = sorted(draw.some(routes, draw.rng.randint(1, draw.level)))
+    made: list[_Placed] = []
+    if first and draw.rng.random() < _LIKE_IT:
+        made.append((draw.rng.randrange(first), _withdrawn(routes[first])))
+    if draw.rng.random() < _LIKE_IT and first + 1 < len(every):
+        made.append((draw.rng.randrange(first + 1, len(every)), routes[first]))
+    others = [place for place in range(len(every)) if place not in own]
+    rest = draw.some(others, max(0, draw.size(2, 6, 10) - 1 - len(more) - len(made)))
+    events = _in_order(draw, [first, *more, *rest], made)
+    if len({int(event.time) for event in events}) < 2:
         return None
-    prefix = prefix_of(draw.rng.choice(announced))
-    first = min(route.time for route in announced if prefix_of(route) == prefix)
+    new = draw.names.prefix(prefix)
+    first = min(route.time for route in announcements(events) if prefix_of(route) == new)
     shown = draw.show(events, ("time", "type", "prefix"))
-    return draw.case(shown, formats.clock(first) if shown.clocks else int(first), {"prefix": prefix})
+    return draw.case(shown, formats.clock(first) if shown.clocks else int(first), {"prefix": new})
 
 
-def _among_others(draw: Draw, own: Sequence[int], others: Sequence[int], count: int) -> list[Event]:
-    """Renamed events by their places, with some others between them, in the order of the recording."""
-    places = sorted({*own, *draw.some(others, count)})
-    return [draw.names.event(draw.recording.events[place]) for place in places]
+_Placed = tuple[int, Route | Withdrawal]
+"""An event that is made here, and the place in the recording after which it comes."""
+
+
+def _in_order(draw: Draw, places: Iterable[int], made: Iterable[_Placed] = ()) -> list[Event]:
+    """Renamed events of the recording by their places, with those that are made here between them."""
+    every = draw.recording.events
+    placed = [(place, 0, every[place]) for place in set(places)]
+    placed += [(place, n, event._replace(time=every[place].time)) for n, (place, event) in enumerate(made, 1)]
+    return [draw.names.event(event) for _, _, event in sorted(placed, key=lambda each: each[:2])]
 
 
 def _places(draw: Draw, prefix: Prefix, peer: Peer | None = None) -> list[int]:
@@ -71,68 +87,118 @@ def _places(draw: Draw, prefix: Prefix, peer: Peer | None = None) -> list[int]:
     ]
 
 
-def _pair(draw: Draw, place: int) -> tuple[Peer, Prefix]:
-    event = draw.recording.events[place]
-    return peer_of(event), prefix_of(event)
+def _withdrawn(route: Route) -> Withdrawal:
+    return make_withdrawal(route.time, peer_of(route), prefix_of(route))
 
 
 def _flapped(draw: Draw) -> Case | None:
-    """Which prefix was withdrawn and announced again; all events are of one peer on level 1."""
+    """Which prefix was withdrawn and announced again; all events are of one peer on level 1.
+
+    Another prefix is announced as often and perhaps withdrawn, but does not come back.
+    """
     flap = draw.rng.choice(draw.recording.flaps)
+    every = draw.recording.events
     own = _places(draw, flap.prefix, flap.peer)[: draw.size(3, 4, 5)]
-    others = [
+    peer = flap.peer if draw.level == 1 else draw.rng.choice(list(draw.recording.by_peer))
+    held = [route for route in draw.recording.by_peer[peer] if prefix_of(route) != flap.prefix]
+    other = draw.rng.choice(held)
+    decoys: list[Route | Withdrawal] = [other] * (
+        2 if draw.level == 1 else max(2, len(own) + draw.rng.choice((-1, 0, 1)))
+    )
+    if draw.rng.random() < 0.8:
+        decoys[-1] = _withdrawn(other)
+    around = range(start := max(0, own[0] - 3), max(start + 1, draw.rng.choice(own[1:])))
+    decoy_places = sorted(draw.rng.choices(around, k=len(decoys)))
+    rest = [
         place
-        for place, event in enumerate(draw.recording.events)
-        if _pair(draw, place)[1] != flap.prefix and (draw.level > 1 or event.peer_asn == flap.peer.asn)
+        for place, event in enumerate(every)
+        if draw.level > 1 and prefix_of(event) not in (flap.prefix, prefix_of(other))
     ]
-    events = _among_others(draw, own, others, draw.size(2, 3, 6))
+    made = list(zip(decoy_places, decoys, strict=True))
+    events = _in_order(draw, [*own, *draw.some(rest, draw.size(0, 1, 4))], made)
     found = {each.prefix for each in flaps(events)}
-    if len(found) != 1 or len({prefix for event in events if (prefix := _of(event))}) < 2:
+    if len(found) != 1 or found != _come_back(events):
         return None
-    columns = ("type", "prefix") if draw.level == 1 else ("time", "type", "peer_as", "prefix")
+    columns = ("type", "prefix") if draw.level == 1 else ("type", "peer_as", "prefix")
     return draw.case(draw.show(events, columns), only(found))
 
 
-def _of(event: Event) -> Prefix | None:
-    return prefix_of(event) if isinstance(event, Route | Withdrawal) else None
+def _come_back(events: Iterable[Event]) -> set[Prefix]:
+    """Prefixes that are announced after a withdrawal, whoever sent both: in other words they came back, too."""
+    gone: set[Prefix] = set()
+    back: set[Prefix] = set()
+    for event in events:
+        if isinstance(event, Withdrawal):
+            gone.add(prefix_of(event))
+        elif isinstance(event, Route) and prefix_of(event) in gone:
+            back.add(prefix_of(event))
+    return back
 
 
 def _still_there(draw: Draw) -> Case | None:
-    """Whether a peer holds a route to a prefix after the last line."""
-    gone = [place for place, event in enumerate(draw.recording.events) if isinstance(event, Withdrawal)]
-    peer, prefix = _pair(draw, draw.rng.choice(gone))
+    """Whether a peer holds a route to a prefix after the last line.
+
+    After its own last line come others: of the same peer for another prefix, and for the same prefix by another peer.
+    """
+    every = draw.recording.events
+    gone = [place for place, event in enumerate(every) if isinstance(event, Withdrawal)]
+    event = every[draw.rng.choice(gone)]
+    peer, prefix = peer_of(event), prefix_of(event)
     places = _places(draw, prefix, peer)
     held = draw.wanted == "yes"
-    ends = [n for n, place in enumerate(places) if isinstance(draw.recording.events[place], Route) == held]
+    ends = [n for n, place in enumerate(places) if isinstance(every[place], Route) == held]
     if not ends:
         return None
     last = draw.rng.choice(ends)
-    own = places[max(0, last - draw.size(2, 2, 3)) : last + 1]
-    others = [place for place in range(places[last]) if place not in places]
-    events = _among_others(draw, own, others, draw.size(1, 3, 6))
+    own = places[max(0, last - draw.rng.randint(1, draw.level)) : last + 1]
+    mine = [route for route in draw.recording.by_peer.get(peer, ()) if prefix_of(route) != prefix]
+    theirs = [route for route in draw.recording.by_prefix.get(prefix, ()) if route.peer_asn != peer.asn]
+    if not mine or not theirs:
+        return None
+    made: list[_Placed] = []
+    if len({type(every[place]) for place in own}) == 1 and own[0] and (draw.level > 1 or len(own) == 1):
+        # Both an announcement and a withdrawal of its own: neither's being there is the answer.
+        before = next((every[place] for place in places if isinstance(every[place], Route) != held), None)
+        before = before or next((r for r in draw.recording.by_peer[peer] if prefix_of(r) == prefix), None)
+        if before is None:
+            return None
+        made.append((own[0] - 1, before))
+    for route in draw.some(
+        (draw.rng.choice(mine), draw.rng.choice(theirs)), draw.rng.randint(1, 2) if draw.level == 1 else 2
+    ):
+        place = own[-1] if draw.rng.random() < 0.7 else max(0, own[0] - 2)
+        made.append((place, route if draw.rng.random() < 0.5 else _withdrawn(route)))
+    others = [place for place in range(len(every)) if place not in places]
+    events = _in_order(draw, [*own, *draw.some(others, draw.size(0, 2, 5))], made)
     table = Table()
     for event in events:
         table.apply(event)
-    renamed = Peer(draw.names.asn(peer.asn), draw.names.router(peer.address))
-    if not sole_asn(renamed, events):
-        return None
-    new = draw.names.prefix(prefix)
+    renamed, new = Peer(draw.names.asn(peer.asn), draw.names.router(peer.address)), draw.names.prefix(prefix)
     answer = "yes" if any(peer_of(route) == renamed for route in table.routes_to(new)) else "no"
-    if not draw.suits(answer):
+    if not draw.suits(answer) or not sole_asn(renamed, events):
         return None
     shown = draw.show(events, ("type", "peer_as", "prefix"))
     return draw.case(shown, answer, {"asn": renamed.asn, "prefix": new})
 
 
 def _path_changes(draw: Draw) -> Case | None:
-    place = draw.rng.randrange(len(draw.recording.events))
-    peer, prefix = _pair(draw, place)
+    """How often a peer replaced the path to a prefix; the same path announced again is no change."""
+    every = draw.recording.events
+    event = draw.rng.choice(every)
+    peer, prefix = peer_of(event), prefix_of(event)
     own = _places(draw, prefix, peer)
     if len(own) < 2:
         return None
-    own = own[: draw.size(3, 4, 6)]
+    count = draw.size(3, 4, 6)
+    start = draw.rng.randint(0, max(0, len(own) - count))
+    own = own[start : start + count]
+    announced = [(place, event) for place in own if isinstance(event := every[place], Route)]
+    made: list[_Placed] = []
+    if announced and draw.rng.random() < _LIKE_IT:
+        made.append(draw.rng.choice(announced))
+        own = own[: max(2, len(own) - 1)] if draw.level == 1 else own
     others = [place for place in range(own[0], own[-1]) if place not in own]
-    events = _among_others(draw, own, others, draw.size(0, 2, 4) if draw.level > 1 else 0)
+    events = _in_order(draw, [*own, *draw.some(others, draw.size(0, 1, 3) if draw.level > 1 else 0)], made)
     renamed = Peer(draw.names.asn(peer.asn), draw.names.router(peer.address))
     new = draw.names.prefix(prefix)
     count = path_changes(events)[renamed, new]
@@ -140,73 +206,6 @@ def _path_changes(draw: Draw) -> Case | None:
         return None
     columns: tuple[Column, ...] = ("type", "path") if draw.level == 1 else ("type", "peer_as", "prefix", "path")
     return draw.case(draw.show(events, columns), count, {"asn": renamed.asn, "prefix": new})
-
-
-def _before_and_after(draw: Draw, before: list[Route], after: list[Route]) -> Shown:
-    """Two excerpts in one format: a table, and what was announced after it."""
-    if draw.level > 1 and draw.rng.random() < 0.5:
-        parts, about = (formats.bgpdump_lines(before, "rib"), formats.bgpdump_lines(after)), "`bgpdump -m`"
-    else:
-        render = draw.rng.choice(formats.TABLES)
-        parts, about = (render(before, ("prefix", "path"), False), render(after, ("prefix", "path"), False)), ""
-    return Shown(f"Before:\n{parts[0]}\n\nAfter:\n{parts[1]}", about)
-
-
-def _new_route(draw: Draw, changed: Sequence[Route]) -> tuple[list[Route], list[Route]] | None:
-    """Some of the table with what a changed route is about, and announcements with that route among them."""
-    route = draw.rng.choice(changed)
-    prefix = prefix_of(route)
-    held = [each for each in draw.recording.table if prefix_of(each).covers(prefix) and each.origin_asn is not None]
-    if not held:
-        return None
-    size = draw.size(1, 2, 4) if draw.level > 1 else 1
-    if draw.level > 1:
-        others = [each for each in draw.recording.table if each.version == route.version]
-        kept = draw.some(others, size)
-    else:
-        kept = []
-    before = [draw.rng.choice(held), *kept]
-    own = {prefix_of(each): each for each in before}
-    after = [route, *draw.some([each for p, each in own.items() if p != prefix and each in kept], size)]
-    renamed = [[draw.names.route(each) for each in part] for part in (list(own.values()), after)]
-    for part in renamed:
-        draw.rng.shuffle(part)
-    return renamed[0], renamed[1]
-
-
-def _origin_change(draw: Draw) -> Case | None:
-    found = _new_route(draw, draw.recording.new_origins)
-    if found is None:
-        return None
-    before, after = found
-    suspects = list(origin_changes(after, origins_by_prefix(before)))
-    new = {asn for suspect in suspects for asn in path_origins(suspect.route.segments)}
-    if len(new) != 1:
-        return None
-    return draw.case(_before_and_after(draw, before, after), only(new), {"prefix": suspects[0].route.prefix})
-
-
-def _changed_prefix(draw: Draw) -> Case | None:
-    """The same without the prefix in the question, which is the answer."""
-    found = _new_route(draw, draw.recording.new_origins)
-    if found is None:
-        return None
-    before, after = found
-    prefixes = {suspect.route.prefix for suspect in origin_changes(after, origins_by_prefix(before))}
-    if len(prefixes) != 1 or len(after) < 2:
-        return None
-    return draw.case(_before_and_after(draw, before, after), only(prefixes))
-
-
-def _subprefix(draw: Draw) -> Case | None:
-    found = _new_route(draw, draw.recording.new_subprefixes)
-    if found is None:
-        return None
-    before, after = found
-    prefixes = {suspect.route.prefix for suspect in subprefix_announcements(after, origins_by_prefix(before))}
-    if len(prefixes) != 1 or (draw.level > 1 and len(after) < 2):
-        return None
-    return draw.case(_before_and_after(draw, before, after), only(prefixes))
 
 
 def _has_withdrawals(recording: Recording) -> object:
@@ -231,14 +230,5 @@ CHANGES: dict[str, Family] = {
         "RFC 4271, Section 3.1",
         where=lambda recording: recording.announced,
         answers=tuple("0123"),
-    ),
-    "origin_change": Family(
-        "asn", _origin_change, "incidents", "RFC 6811, Section 1", where=lambda recording: recording.new_origins
-    ),
-    "changed_prefix": Family(
-        "prefix", _changed_prefix, "incidents", "RFC 6811, Section 1", (2, 3), lambda recording: recording.new_origins
-    ),
-    "subprefix": Family(
-        "prefix", _subprefix, "incidents", "RFC 6811, Section 1", where=lambda recording: recording.new_subprefixes
     ),
 }

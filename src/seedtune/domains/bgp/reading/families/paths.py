@@ -25,14 +25,18 @@ def _upstream(draw: Draw) -> Case | None:
 
 
 def _upstreams(draw: Draw) -> Case | None:
-    """All ASes before one AS in the paths of several routes to its prefixes."""
+    """All ASes before one AS in the paths of several routes to its prefixes; another AS has as many routes."""
     size = draw.size(2, 4, 8)
-    origin = draw.rng.choice(draw.recording.table).origin_asn
-    own = [route for route in draw.recording.table if route.origin_asn == origin]
-    chosen = draw.some(own, max(2, size - 2)) + draw.some(draw.recording.table, size - 2)
-    routes = [draw.names.route(route) for route in chosen]
-    if origin is None:
+    table = draw.recording.table
+    origin, other = draw.rng.choice(table).origin_asn, draw.rng.choice(table).origin_asn
+    if origin is None or other in (None, origin):
         return None
+    chosen = [
+        route
+        for asn, count in ((origin, size - size // 2), (other, size // 2))
+        for route in draw.some([each for each in table if each.origin_asn == asn], count)
+    ]
+    routes = [draw.names.route(route) for route in chosen]
     asn = draw.names.asn(origin)
     found = neighbors(routes, asn).left
     if not found or len(found) > 4:
@@ -41,15 +45,25 @@ def _upstreams(draw: Draw) -> Case | None:
     return draw.case(draw.show(routes, ("prefix", "path")), numbers_text(found), {"asn": asn})
 
 
+def _repeated(draw: Draw, route: Route) -> Route:
+    """The route with more copies of an AS; one with an AS_SET as it is."""
+    if any(segment.kind == "set" for segment in route.segments):
+        return route
+    return draw.prepended(route, draw.rng.choice(route.hops), draw.rng.randint(1, 3))
+
+
 def _with_prepends(draw: Draw, count: int) -> tuple[list[Route], Route] | None:
-    """Routes, and one of them in whose path an AS stands several times; the copies are the recording's or ours."""
+    """Routes, and one of them in whose path an AS stands several times; the copies are the recording's or ours.
+
+    Other routes have some too: it takes the prefix to find the one that is asked about.
+    """
     routes = draw.routes(count, draw.recording.prepended, draw.version())
     place = draw.rng.randrange(len(routes)) if routes else 0
     if not routes or any(segment.kind == "set" for segment in routes[place].segments):
         return None
-    if not prepending(routes[place].segments) or draw.rng.random() < 0.5:
-        asn = draw.rng.choice(routes[place].hops)
-        routes[place] = draw.prepended(routes[place], asn, draw.rng.randint(1, 3))
+    for at, route in enumerate(routes):
+        if draw.rng.random() < 0.5 or (at == place and not prepending(route.segments)):
+            routes[at] = _repeated(draw, route)
     return routes, routes[place]
 
 
@@ -58,11 +72,8 @@ def _path_length(draw: Draw) -> Case | None:
     routes = draw.routes(draw.size(1, 4, 8), draw.recording.with_sets, draw.version())
     if not routes:
         return None
-    place = draw.rng.randrange(len(routes))
-    if draw.rng.random() < 0.5 and all(segment.kind == "sequence" for segment in routes[place].segments):
-        asn = draw.rng.choice(routes[place].hops)
-        routes[place] = draw.prepended(routes[place], asn, draw.rng.randint(1, 3))
-    route = routes[place]
+    routes = [_repeated(draw, route) if draw.rng.random() < 0.5 else route for route in routes]
+    route = draw.rng.choice(routes)
     length = path_length(route.segments)
     if not draw.suits(length):
         return None
@@ -103,15 +114,26 @@ def _prepend_count(draw: Draw) -> Case | None:
 
 
 def _as_set(draw: Draw) -> Case | None:
+    """The members of the AS_SET of one route; from level 2 on another route has one too, made here."""
     routes = draw.routes(draw.size(1, 3, 7), draw.recording.with_sets)
+    if draw.level > 1:
+        plain = [at for at, route in enumerate(routes) if route.origin_asn is not None and len(route.hops) > 1]
+        if not plain:
+            return None
+        at = draw.rng.choice(plain)
+        known = sorted({asn for edge in draw.recording.relationships for asn in edge[:2]})
+        members = [draw.names.asn(asn) for asn in draw.some(known, draw.rng.randint(2, 3))]
+        if set(members) & set(routes[at].hops):
+            return None
+        routes[at] = draw.aggregated(routes[at], members)
     with_set = [route for route in routes if any(segment.kind == "set" for segment in route.segments)]
-    if len(with_set) != 1:
+    if len(with_set) != min(draw.level, 2):
         return None
-    members = path_origins(with_set[0].segments, sets=True)
-    if not members or path_origins(with_set[0].segments):
+    route = draw.rng.choice(with_set)
+    members = path_origins(route.segments, sets=True)
+    if not members or path_origins(route.segments):
         return None
-    shown = draw.show(routes, ("prefix", "path"))
-    return draw.case(shown, numbers_text(members), {"prefix": with_set[0].prefix})
+    return draw.case(draw.show(routes, ("prefix", "path")), numbers_text(members), {"prefix": route.prefix})
 
 
 def _next_hop(draw: Draw) -> Case | None:

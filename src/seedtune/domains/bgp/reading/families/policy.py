@@ -18,10 +18,12 @@ from seedtune.domains.bgp.analyses import (
 from seedtune.domains.bgp.mrt import Route
 from seedtune.domains.bgp.reading.draw import YES_NO, Case, Draw, Family, Shown, only
 from seedtune.domains.bgp.reading.formats import Column
+from seedtune.domains.bgp.reading.renaming import WELL_KNOWN_ASN
 
 _STATES = ("valid", "invalid", "not-found")
 _MOST_SPECIFIC = {4: 24, 6: 48}
 _LIKE_IT = 0.5
+_GRACEFUL_SHUTDOWN = f"{WELL_KNOWN_ASN}:0"
 
 
 def _vrp(draw: Draw, route: Route, asn: int | None = None) -> Vrp:
@@ -40,7 +42,8 @@ def _rpki(draw: Draw) -> Case | None:
     others = [other for other in routes if other is not route]
     if not others:
         return None
-    vrps = [_vrp(draw, other) for other in others]
+    # Its own AS among the VRPs of others must not give the answer away.
+    vrps = [_vrp(draw, other, route.hops[-1] if draw.rng.random() < _LIKE_IT else None) for other in others]
     if wanted != "not-found":
         vrps.append(_vrp(draw, route, None if draw.rng.random() < 0.7 else others[0].hops[-1]))
     if wanted != "not-found" and draw.level == 3:
@@ -63,6 +66,13 @@ def _blackhole(draw: Draw) -> Case | None:
     routes = [
         draw.changed(route, draw.names.block(route.version, marked.length))
         if route.version == marked.version and route is not marked and draw.rng.random() < _LIKE_IT
+        else route
+        for route in routes
+    ]
+    # Nor must the first half of the community: others carry the one for a graceful shutdown (RFC 8326).
+    routes = [
+        draw.tagged(route, (*route.communities, _GRACEFUL_SHUTDOWN))
+        if prefix_of(route) != prefix_of(marked) and draw.rng.random() < _LIKE_IT
         else route
         for route in routes
     ]
@@ -120,10 +130,11 @@ def _with_relationships(draw: Draw, routes: Sequence[Route], known: Sequence[tup
 
 
 def _valley_free(draw: Draw) -> Case | None:
-    among = draw.recording.leaked if draw.wanted == "no" else draw.recording.clean
-    if not among:
+    # Leaked paths are longer: each answer gets as many of a length as the other.
+    if not draw.recording.alike:
         return None
-    route = draw.names.route(draw.rng.choice(among))
+    leaked, clean = draw.rng.choice(draw.recording.alike)
+    route = draw.names.route(draw.rng.choice(leaked if draw.wanted == "no" else clean))
     known = _relationships(draw, [route])
     found = valley_free(route.segments, Relationships(known))
     if found is None or not draw.suits("yes" if found else "no"):
@@ -165,7 +176,7 @@ POLICY: dict[str, Family] = {
         _valley_free,
         "policy",
         "RFC 7908, Section 3",
-        where=lambda recording: recording.leaked,
+        where=lambda recording: recording.alike,
         answers=YES_NO,
     ),
     "leaker": Family("asn", _leaker, "incidents", "RFC 7908, Section 3", (2, 3), lambda recording: recording.leaked),

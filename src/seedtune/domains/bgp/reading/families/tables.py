@@ -1,9 +1,10 @@
-"""Questions about tables of routes: which prefix matches, who originates what, which route is the best."""
+"""Questions about tables of routes: which prefix matches, how many there are, which route is the best."""
 
 from collections.abc import Iterable
 from ipaddress import ip_address
 
 from seedtune.domains.bgp.analyses import (
+    Event,
     Prefix,
     PrefixMap,
     Table,
@@ -11,21 +12,19 @@ from seedtune.domains.bgp.analyses import (
     length_distribution,
     longest_match,
     make_withdrawal,
-    moas,
     more_specifics,
-    origins_by_prefix,
     peer_of,
     prefix_bogon,
     prefix_of,
 )
 from seedtune.domains.bgp.mrt import Route
 from seedtune.domains.bgp.reading.decision import best_route
-from seedtune.domains.bgp.reading.draw import YES_NO, Case, Draw, Family, Shown, numbers_text, only
+from seedtune.domains.bgp.reading.draw import Case, Draw, Family, Shown, only
 from seedtune.domains.bgp.reading.formats import Column
-from seedtune.domains.bgp.reading.recordings import Recording
 
 _BLOCK_LENGTHS = {4: (13, 18), 6: (36, 42)}
 _LONGEST = {4: 26, 6: 56}
+_NEAR_MISSES = 0.7
 
 
 def _cut(number: int, bits: int, length: int) -> int:
@@ -94,77 +93,49 @@ def _more_specifics(draw: Draw) -> Case | None:
     return draw.case(draw.show(routes, _prefix_columns(draw)), answer, {"prefix": prefix})
 
 
-def _to_one_prefix(draw: Draw, several: bool) -> tuple[list[Route], Prefix] | None:
-    """Renamed routes to one prefix by different peers, with several origins or with one."""
-    groups = draw.recording.moas if several else draw.recording.by_prefix
-    prefix = draw.rng.choice(sorted(groups))
-    own = draw.some(groups[prefix], draw.size(2, 3, 4))
-    routes = [draw.names.route(route) for route in own]
-    if len(routes) < 2 or any(route.origin_asn is None for route in routes):
-        return None
-    if bool(moas(routes)) != several:
-        return None
-    return routes, prefix_of(routes[0])
-
-
-def _with_others(draw: Draw, routes: list[Route]) -> list[Route]:
-    """With routes to other prefixes around them, from level 2 on."""
-    version, taken = routes[0].version, {prefix_of(route) for route in routes}
-    others = draw.routes(draw.size(0, 2, 5), version=version) if draw.level > 1 else []
-    every = [*routes, *(route for route in others if prefix_of(route) not in taken)]
-    draw.rng.shuffle(every)
-    return every
-
-
-def _moas(draw: Draw) -> Case | None:
-    found = _to_one_prefix(draw, several=draw.wanted != "no")
-    if found is None:
-        return None
-    routes, prefix = _with_others(draw, found[0]), found[1]
-    answer = "yes" if prefix in moas(routes) else "no"
-    if not draw.suits(answer):
-        return None
-    return draw.case(draw.show(routes, ("prefix", "path")), answer, {"prefix": prefix})
-
-
-def _origins(draw: Draw) -> Case | None:
-    found = _to_one_prefix(draw, draw.rng.random() < 0.8)
-    if found is None:
-        return None
-    routes, prefix = _with_others(draw, found[0]), found[1]
-    answer = numbers_text(origins_by_prefix(routes)[prefix])
-    return draw.case(draw.show(routes, ("prefix", "path")), answer, {"prefix": prefix})
+_HELD = ("A", "A", "AA", "WA", "AWA")
+_LOST = ("W", "AW", "AAW")
 
 
 def _visibility(draw: Draw) -> Case | None:
     """How many peers hold a route at the end of some announcements and withdrawals."""
     prefix = draw.rng.choice(sorted(draw.recording.by_prefix))
-    own = draw.recording.by_prefix[prefix]
+    every = draw.recording.by_prefix[prefix]
     held = int(draw.wanted or 1)
-    lost = draw.rng.randint(0, 2) if draw.level > 1 else 0
-    routes = [draw.names.route(route) for route in draw.some(own, held + lost)]
-    if (
-        len({route.peer_asn for route in routes}) < len(routes)
-        or len(routes) < held
-        or (draw.level == 1 and len(routes) > 3)
-    ):
+    lost = max(0, min(draw.rng.choice((0, 1, 1, 2)), len(every) - held)) if draw.level > 1 else 0
+    own = draw.some(every, held + lost)
+    if len(own) < held or len({route.peer_asn for route in own}) < len(own):
         return None
-    others = draw.routes(draw.size(1, 3, 6), version=routes[0].version)
-    events = [*routes, *(route for route in others if prefix_of(route) != prefix_of(routes[0]))]
-    draw.rng.shuffle(events)
-    gone = draw.some(routes, len(routes) - held)
-    later = [make_withdrawal(events[-1].time + 1 + n, peer_of(r), prefix_of(r)) for n, r in enumerate(gone)]
+    peers = draw.rng.choices(every, k=draw.size(1, 2, 4))
+    others = [draw.rng.choice(draw.recording.by_peer[peer_of(route)]) for route in peers]
+    staying, leaving, any_end = (_HELD, _LOST, ("A", "W", "AW")) if draw.level > 1 else (("A", "A", "AA"), (), ("A",))
+    histories = [(route, draw.rng.choice(staying if at < held else leaving)) for at, route in enumerate(own)]
+    histories += [(route, draw.rng.choice(any_end)) for route in others if prefix_of(route) != prefix]
+    events = _interleaved(draw, histories)
     table = Table()
-    for event in (*events, *later):
+    for event in events:
         table.apply(event)
-    holding = {peer_of(route) for route in table.routes_to(prefix_of(routes[0]))}
+    renamed = draw.names.prefix(prefix)
+    holding = {peer_of(route) for route in table.routes_to(renamed)}
     if not draw.suits(len(holding)):
         return None
-    if draw.level == 1:
-        shown = draw.show(events, ("peer_as", "prefix"))
-    else:
-        shown = draw.show([*events, *later], ("type", "peer_as", "prefix"))
-    return draw.case(shown, len(holding), {"prefix": routes[0].prefix})
+    columns: tuple[Column, ...] = ("type", "peer_as", "prefix") if draw.level > 1 else ("peer_as", "prefix")
+    shown = draw.show(events, columns)
+    return draw.case(shown, len(holding), {"prefix": renamed})
+
+
+def _interleaved(draw: Draw, histories: Iterable[tuple[Route, str]]) -> list[Event]:
+    """Announcements and withdrawals of each route in the order of its letters, mixed at random, renamed."""
+    turns: list[tuple[float, Route, str]] = []
+    for route, letters in histories:
+        places = sorted(draw.rng.random() for _ in letters)
+        turns += [(place, route, letter) for place, letter in zip(places, letters, strict=True)]
+    time, events = draw.recording.start, list[Event]()
+    for _, route, letter in sorted(turns):
+        gone = make_withdrawal(time, peer_of(route), prefix_of(route))
+        events.append(draw.names.event(route._replace(time=time) if letter == "A" else gone))
+        time += draw.rng.choice((0, 1, 2, 5))
+    return events
 
 
 def _lengths(draw: Draw) -> Case | None:
@@ -211,12 +182,21 @@ def _filtered(draw: Draw) -> Case | None:
     routes = draw.routes(draw.size(2, 4, 8), version=version)
     shortest, longest = _BLOCK_LENGTHS[version]
     blocks = [draw.names.block(version, draw.rng.randint(shortest, longest)) for _ in range(draw.size(1, 2, 3))]
-    place, block = draw.rng.randrange(len(routes)), draw.rng.choice(blocks)
-    length = routes[place].length
-    if length <= block.length:
+    place = draw.rng.randrange(len(routes))
+    for at, route in enumerate(routes):
+        block = draw.rng.choice(blocks)
+        if at != place and draw.rng.random() < _NEAR_MISSES:
+            # Beside the block: one of the last bits of it turned.
+            free = min(4, block.length - draw.names.range_length(block))
+            block = block._replace(number=block.number ^ 1 << (block.bits - block.length + draw.rng.randrange(free)))
+        elif at != place:
+            continue
+        if route.length <= block.length:
+            return None
+        within = draw.rng.getrandbits(route.length - block.length) << (block.bits - route.length)
+        routes[at] = draw.changed(route, Prefix(version, block.number | within, route.length))
+    if len(set(map(prefix_of, routes))) < len(routes):
         return None
-    within = draw.rng.getrandbits(length - block.length) << (block.bits - length)
-    routes[place] = draw.changed(routes[place], Prefix(version, block.number | within, length))
     registry = PrefixMap[str | None]((block, "filtered") for block in blocks)
     found = [route.prefix for route in routes if prefix_bogon(prefix_of(route), registry)]
     if len(found) != 1:
@@ -230,18 +210,12 @@ def _listed(blocks: Iterable[Prefix]) -> str:
     return ", ".join(map(str, blocks))
 
 
-def _has_moas(recording: Recording) -> object:
-    return recording.moas
-
-
 _FORWARDING = "RFC 4271, Section 9.1.4"
 
 TABLES: dict[str, Family] = {
     "longest_match": Family("prefix", _longest_match, "decision", _FORWARDING),
     "covering": Family("integer", _covering, "policy", _FORWARDING, answers=tuple("123")),
     "more_specifics": Family("integer", _more_specifics, "policy", _FORWARDING, answers=tuple("01234")),
-    "moas": Family("yes_no", _moas, "incidents", "RFC 4271, Section 5.1.2", where=_has_moas, answers=YES_NO),
-    "origins": Family("asns", _origins, "incidents", "RFC 4271, Section 5.1.2", where=_has_moas),
     "visibility": Family("integer", _visibility, "measurement", "RFC 4271, Section 3.2", answers=tuple("12345")),
     "lengths": Family("integer", _lengths, "measurement", "RFC 4271, Section 4.3", answers=tuple("1234")),
     "best_path": Family("address", _best_path, "decision", "RFC 4271, Section 9.1"),
