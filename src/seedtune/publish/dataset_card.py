@@ -243,9 +243,7 @@ def _funnel_rows(funnel: dict[str, Any], rows: int) -> list[tuple[str, int, str]
     ]
     if funnel.get("examples", funnel["accepted"]) != funnel["accepted"]:
         steps.append(("examples (instances of them)", funnel["examples"], "kept"))
-    steps += [
-        (f"in packs of programs: {_PROGRAMS[kind]}", n, "kept") for kind, n in funnel.get("programs", {}).items()
-    ]
+    steps += [(f"in packs of programs: {_PROGRAMS[kind]}", n, "kept") for kind, n in funnel.get("programs", {}).items()]
     if reviewed := funnel.get("reviewed"):
         steps.append(("removed by people", reviewed["removed"], "lost"))
         steps.append(("changed by people", reviewed["edited"], "in"))
