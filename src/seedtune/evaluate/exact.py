@@ -14,7 +14,15 @@ import re
 from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
-from seedtune.evaluate.exact_values import SENTENCE_END, SETS, other_values, speaks, values, without_list_numbers
+from seedtune.evaluate.exact_values import (
+    SENTENCE_END,
+    SETS,
+    other_values,
+    speaks,
+    values,
+    with_signs,
+    without_list_numbers,
+)
 from seedtune.evaluate.extraction import CLOSE, MARKS, decisive, spoken
 from seedtune.evaluate.scorers import Score
 from seedtune.records import ExactItem
@@ -58,7 +66,7 @@ def score_exact(text: str, item: ExactItem) -> Score:
         item: The item; an answer that is empty, or ``none``, is a set without members.
     """
     right = _read_answer(item)
-    answer = spoken(text)
+    answer = with_signs(spoken(text))
     if not answer:
         why = "nothing but thinking" if text.strip() else "an empty answer"
         return Score(correct=False, strict=False, value=0.0, extracted="", why=why, parsed=False)

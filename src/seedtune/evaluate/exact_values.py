@@ -1,8 +1,8 @@
 """What values a text states: numbers, ASes, paths, prefixes, times, words, yes or no. Pure functions.
 
 A value that is denied ("not 3", "AS64500 is not the origin") is not stated, and a number that is hedged ("at least 3",
-"3 or more", "about 3") is no exact one. Lengths of prefixes, the numbers of a list, and how many there are ("2 ASes:
-...") are no AS numbers.
+"3 or more", "about 3") is no exact one, nor is a percentage where none is asked for. Lengths of prefixes, the numbers
+of a list, and how many there are ("2 ASes: ...") are no AS numbers.
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ from seedtune.evaluate.extraction import CLOSE, MARKS
 from seedtune.records import ExactItem
 from seedtune.records.items import AnswerKind
 
-__all__ = ["SENTENCE_END", "SETS", "other_values", "speaks", "values", "without_list_numbers"]
+__all__ = ["SENTENCE_END", "SETS", "other_values", "speaks", "values", "with_signs", "without_list_numbers"]
 
 SETS: dict[AnswerKind, str] = {"asns": "asn", "prefixes": "prefix", "addresses": "address"}
 """Kinds whose answers are sets, and what their members are."""
@@ -87,6 +87,10 @@ _MORE = re.compile(r"\.\.\.|…|\betc\b|\band\s+(?:\w+\s+)?(?:others|more|so\s+o
 """Who says that there are more has not named a set."""
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
+
+_MINUS = re.compile(r"−|(?<!\d\s)\b(?:minus|negative)\s+(?=\d)", re.IGNORECASE)
+_SHARE = re.compile(r"[-+]?\d[\d.,]*\s*(?:%|per\s?cent\b)", re.IGNORECASE)
+_ASKS_FOR_A_SHARE = re.compile(r"\bpercentage\b|\b(?:what|which|how\s+many)\s+per\s?cent\b", re.IGNORECASE)
 
 _SPELLED = (
     "(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|"
@@ -159,9 +163,19 @@ def values(text: str, item: ExactItem) -> tuple[Hashable, ...]:
             plain, numbers = _as_numbers(text)
             return _distinct(token for token in numbers if not _denied(plain, token))
         case "integer" | "number":
-            return _numbers(text, item.kind)
+            shares = _ASKS_FOR_A_SHARE.search(item.question)
+            return _numbers(text if shares else _SHARE.sub(_blank, text), item.kind)
         case _:
             return _moments(text) if item.kind == "time" else _members(text, item.kind)
+
+
+def with_signs(text: str) -> str:
+    """A text whose negative numbers have a hyphen for a sign."""
+    return _MINUS.sub("-", text)
+
+
+def _blank(found: re.Match[str]) -> str:
+    return _GONE * len(found[0])
 
 
 def other_values(text: str, item: ExactItem) -> set[Hashable]:
@@ -257,7 +271,7 @@ def _none(text: str) -> bool:
 
 
 def _numbers(text: str, kind: AnswerKind) -> tuple[Hashable, ...]:
-    plain = _RUN.sub(lambda run: _GONE * len(run[0]), text)
+    plain = _RUN.sub(_blank, text)
     found = [token for token in _tokens(plain) if token.kind == "number" and not token.named]
     if kind == "integer":
         found = [token for token in found if float(str(token.value)).is_integer()]

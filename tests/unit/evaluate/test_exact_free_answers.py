@@ -227,6 +227,22 @@ TABLE: dict[str, tuple[ExactItem, dict[str, list[str]]]] = {
             ],
         },
     ),
+    "negative": (
+        ask("What is 9 - 13?", "integer", "-4"),
+        {
+            "right": ["-4", "−4", "minus 4", "negative 4", "The answer is −4.", "9 − 13 = −4", "9 minus 13 = -4"],
+            "wrong": ["4", "13 - 9 = 4"],
+            "nothing": ["-4%"],
+        },
+    ),
+    "part": (
+        ask("What is 10 percent of 350?", "number", "35"),
+        {"right": ["35", "10% of 350 is 35", "0.1 x 350 = 35"], "wrong": ["-35", "minus 35"], "nothing": ["35%"]},
+    ),
+    "percentage": (
+        ask("18 is which percentage of 72?", "number", "25"),
+        {"right": ["25", "25%", "25 percent", "It is 25 per cent."], "wrong": ["-25%"], "nothing": ["about 25%"]},
+    ),
     "decimal": (
         ask("What is 5 divided by 2?", "number", "2.5"),
         {
