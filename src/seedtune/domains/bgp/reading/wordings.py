@@ -203,7 +203,7 @@ SHARED: dict[str, tuple[str, ...]] = {
 HELD_OUT: dict[str, tuple[str, ...]] = {
     "origin_as": (
         "{prefix} is announced into BGP by which AS?",
-        "Read off where {prefix} comes from: which AS [starts|begins] its path?",
+        "Read off where {prefix} comes from: which AS [brought|put] it into BGP?",
     ),
     "upstream": (
         "Look at {prefix}: which AS [learned|received] the route from its origin?",
