@@ -1,7 +1,8 @@
 """Compose request ``index``: what it shows and asks for follows from its index and from what it may build on."""
 
+import copy
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from seedtune.config import Config, GenerateConfig
 from seedtune.domains import Pack
@@ -77,18 +78,18 @@ class Composer:
             return self._strict_tasks(index, pack)
         return self._tasks(index, turn, pack, structured)
 
-    def largest(self) -> Request:
-        """The longest request for new work that can come: with the longest seed tasks of a pack, and passage."""
-        passage = max(self.passages.values(), key=lambda passage: len(passage.text), default=None)
-        requests: list[Request] = []
-        for turn, pack in enumerate(self._packs.values()):
-            if (self._config.mode, self._config.fidelity) != ("alpaca", "fixed"):
-                requests.append(self.begin(0, turn, [], structured=False))
-                continue
-            longest = sorted(pack.seeds, key=lambda task: len(task.prompt) + len(task.output), reverse=True)
-            seeds = longest[: self._config.seeds_per_request]
-            requests.append(self._asking(0, pack, seeds, passage if self._shows_passages(pack) else None, False))
-        return max(requests, key=lambda request: sum(len(message.content) for message in request.messages))
+    @property
+    def packs(self) -> tuple[Pack, ...]:
+        """The packs in use, with the seed tasks that are short enough to be shown."""
+        return tuple(self._packs.values())
+
+    def only(self, packs: Iterable[Pack], passages: Iterable[Passage]) -> "Composer":
+        """A composer of the same run that knows these packs and passages alone."""
+        narrow = copy.copy(self)
+        narrow._packs = {pack.name: pack for pack in packs}
+        narrow.passages = {passage.id: passage for passage in passages}
+        narrow._order = (-1, [])
+        return narrow
 
     def follow(self, index: int, work: FollowUp, structured: bool) -> Request:
         """A request about candidates that wait for it."""

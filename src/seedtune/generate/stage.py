@@ -20,6 +20,7 @@ from seedtune.domains.contamination import seeds_among_items
 from seedtune.errors import ConfigError, DataError, DomainError, LimitReached, SandboxError, TeacherError
 from seedtune.generate.flight import Flight
 from seedtune.generate.journal import Journal
+from seedtune.generate.largest import check_windows
 from seedtune.generate.settings import settings_of
 from seedtune.generate.state import State
 from seedtune.generate.views import count_accepted, write_views
@@ -126,8 +127,7 @@ async def _collect(state: State, journal: Journal, folder: Path) -> None:
         events.add_signal_handler(number, on_interrupt)
     try:
         await asyncio.to_thread(state.prepare)
-        for teacher in teachers.values():
-            await teacher.check(state.composer.largest())
+        await check_windows(state, teachers)
         with console.progress("generate", state.funnel.goal) as advance:
             await flight.run(advance)
     finally:

@@ -117,7 +117,7 @@ class ChatTeacher(Protocol):
         ...
 
     async def check(self, request: Request) -> None:
-        """Find out, at no cost, whether the run can begin: called once, with its largest request.
+        """Find out, at no cost, whether the run can begin: called with the largest of its requests.
 
         Raises:
             TeacherError: the key is refused, the model is unknown, or the request does not fit the context window.

@@ -171,19 +171,3 @@ def test_a_follow_up_shows_its_candidate_and_names_it_as_parent(step: Any) -> No
     assert verdict.candidate.instruction in followed.messages[-1].content
     assert followed.parents[0] == verdict.candidate.id
     assert (followed.index, followed.step) == (7, step)
-
-
-def length(request: Request) -> int:
-    return sum(len(message.content) for message in request.messages)
-
-
-@pytest.mark.parametrize("mode", ["alpaca", "classic"])
-def test_no_request_is_larger_than_the_largest(mode: str, tmp_path: Path) -> None:
-    (tmp_path / "long.md").write_text("A passage of more than a few words. " * 9)
-    (tmp_path / "short.md").write_text("A passage of a few words.")
-    documents = {"documents": {"folder": tmp_path, "packs": ["live"]}} if mode == "alpaca" else {}
-    asked = composer(mode=mode, seeds_per_request=2, **documents)
-    largest = length(asked.largest())
-    sizes = [length(asked.begin(index, index, [], structured=False)) for index in range(300)]
-    assert max(sizes) <= largest
-    assert mode == "classic" or max(sizes) == largest
