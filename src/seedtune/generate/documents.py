@@ -81,7 +81,8 @@ def read_passages(folder: Path, words: int) -> tuple[Passage, ...]:
         Sorted by path, in the order of each file. The same files and ``words`` give the same ids and texts.
 
     Raises:
-        DataError: no such folder, nothing to read in it, or a file that cannot be read or is not UTF-8.
+        DataError: no such folder, nothing to read in it, or a file that cannot be read or is not UTF-8, by its text or
+            its name.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; generate.documents.folder names one with .txt and .md files")
@@ -175,7 +176,18 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
             if not path.resolve().is_relative_to(root):
                 logger.warning("%s: a link that leads out of the folder of documents is skipped", path)
                 continue
-            yield path.relative_to(folder).as_posix(), path
+            yield _name(path, folder), path
+
+
+def _name(path: Path, folder: Path) -> str:
+    """A path below a folder, with slashes on every system. Records name passages by it, and are UTF-8."""
+    name = path.relative_to(folder).as_posix()
+    try:
+        name.encode()
+    except UnicodeEncodeError as problem:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise DataError(f"{shown}: the name is not UTF-8; rename the file, or the folder it is in") from problem
+    return name
 
 
 def _read(path: Path) -> str:

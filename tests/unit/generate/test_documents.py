@@ -1,6 +1,7 @@
 """Documents cut into passages, and quotes held against them."""
 
 import logging
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +141,14 @@ def test_a_folder_without_text_is_an_error_that_says_what_to_do(write: Write, na
 def test_a_missing_folder_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere: no such folder; generate\.documents\.folder"):
         read_passages(tmp_path / "nowhere", 60)
+
+
+@pytest.mark.parametrize("name", [b"d\xe9j\xe0.md", b"d\xe9j\xe0/a.md"])
+def test_a_document_whose_name_is_not_utf_8_is_named(write: Write, name: bytes) -> None:
+    folder = write("A passage of a few words.", os.fsdecode(name))
+    with pytest.raises(DataError, match=r"docs/d\\xe9j\\xe0.*: the name is not UTF-8; rename the file") as caught:
+        read_passages(folder, 100)
+    assert str(caught.value).isascii()
 
 
 def test_links_that_lead_out_of_the_folder_are_skipped_with_a_word(
