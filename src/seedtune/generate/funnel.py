@@ -3,6 +3,7 @@
 What comes behind the goal depends on how many requests were in flight, so it is in no count and no view.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
@@ -17,6 +18,15 @@ PENDING = "pending"
 
 PROGRAM_KINDS = ("run", "fragments", "none")
 """What an example that was kept holds: a program that was run, nothing but fragments of programs, no Python at all."""
+
+_SAID = 500
+"""Characters kept of what an endpoint said."""
+_KINDS = 20
+"""The most kinds of failures that are told apart."""
+_OTHERS, _VARYING = "other errors", " (ids and numbers differ)"
+_STATUS = re.compile(r"[1-5]\d\d")
+_OF_ITS_OWN = re.compile(r"(?=[\w.:,/+=-]*\d)[\w.:,/+=-]*\w")
+"""A word with a digit in it: mostly an id, a count or a time, of this one request."""
 
 _BEGINNINGS: tuple[Step, ...] = ("tasks", "instructions")
 
@@ -41,6 +51,32 @@ def up_to_goal(verdicts: Iterable[Verdict], accepted: int, goal: int) -> Iterato
         yield verdict, accepted
 
 
+class Failures:
+    """How often requests failed, by what was said; words that differ in ids and numbers alone count as one kind."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+        self._varying: set[str] = set()
+
+    def add(self, error: str) -> None:
+        """Count what was said of one request."""
+        said = error if len(error) <= _SAID else f"{error[:_SAID]} ..."
+        kind = _OF_ITS_OWN.sub(lambda word: word[0] if _STATUS.fullmatch(word[0]) else "", said)
+        if kind not in self._counts and len(self._counts) >= _KINDS:
+            kind = said = _OTHERS
+        self._counts[kind] += 1
+        if self._first.setdefault(kind, said) != said:
+            self._varying.add(kind)
+
+    def most_common(self, most: int | None = None) -> list[tuple[str, int]]:
+        """What was said first of each kind, and how often something of this kind was."""
+        return [
+            (self._first[kind] + (_VARYING if kind in self._varying else ""), count)
+            for kind, count in self._counts.most_common(most)
+        ]
+
+
 class Funnel:
     """The counts of a run; the same from the same replies."""
 
@@ -61,7 +97,7 @@ class Funnel:
         """Instances of them: the same number, but in classic mode."""
         self.candidates = 0
         self.requests: Counter[str] = Counter()
-        self.errors: Counter[str] = Counter()
+        self.errors = Failures()
         self._faults: Counter[str] = Counter()
         self._broken_off: Counter[str] = Counter()
         self._replies: Counter[str] = Counter()
@@ -96,7 +132,7 @@ class Funnel:
         self.requests[step] += 1
         self._faults.update(reading.faults)
         if reply.error:
-            self.errors[reply.error] += 1
+            self.errors.add(reply.error)
         elif not is_whole(reply.finish_reason):
             self._broken_off[reply.finish_reason] += 1
         if reading.path:
