@@ -411,6 +411,12 @@ def test_cutting_twice_is_cutting_once(tmp_path_factory: pytest.TempPathFactory,
     assert path.read_bytes() == once == whole_lines(data)
 
 
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").mkdir()
+    with pytest.raises(DataError, match=r"journal\.jsonl: cannot be read and written: Is a directory"):
+        cut_torn_end(tmp_path / "journal.jsonl")
+
+
 def test_a_whole_file_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_text('{"a": 1}\n')

@@ -15,6 +15,9 @@ from seedtune.errors import DataError, SeedtuneError
 
 R = TypeVar("R", bound=BaseModel)
 
+_CHUNK = 1 << 16
+"""Bytes read at once on the way back to the last line break."""
+
 
 def validation_message(error: ValidationError) -> str:
     """Pydantic's findings in one line: ``output: field required; foo: extra inputs are not permitted``."""
@@ -107,20 +110,28 @@ def writing_lines(path: Path) -> Generator[Callable[[BaseModel | dict[str, Any]]
 
 
 def cut_torn_end(path: Path) -> None:
-    """Take an unfinished last line, left by a killed process, off an append-only file."""
-    with path.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        end, chunk = size, 1 << 16
-        while end > 0:
-            start = max(0, end - chunk)
-            file.seek(start)
-            newline = file.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                end = start + newline + 1
-                break
-            end = start
-        if end < size:
-            file.truncate(end)
+    """Take an unfinished last line, left by a killed process, off an append-only file.
+
+    Raises:
+        DataError: it is a folder, or cannot be read and written.
+    """
+    try:
+        with path.open("r+b") as file:
+            size = end = file.seek(0, os.SEEK_END)
+            while end > 0:
+                start = max(0, end - _CHUNK)
+                file.seek(start)
+                newline = file.read(end - start).rfind(b"\n")
+                if newline >= 0:
+                    end = start + newline + 1
+                    break
+                end = start
+            if end < size:
+                file.truncate(end)
+    except OSError as problem:
+        raise DataError(
+            f"{path}: cannot be read and written: {problem.strerror}; move it away, or mend it"
+        ) from problem
 
 
 def write_atomic(path: Path, text: str) -> None:
