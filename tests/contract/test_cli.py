@@ -79,6 +79,8 @@ def test_the_docs_hold_the_help_of_every_command() -> None:
         (["run", "--set", "train.lora.alpha=32"], 2, ["alpha", "allow_large_alpha"]),
         (["generate", "--num-instructions-to-generate", "0"], 2, ["num_instructions", "greater than or equal to 1"]),
         (["generate", "--num-instructions-to-generate", "many"], 2, ["many"]),
+        (["generate", "--num-instructions-to-generate", "2.5"], 2, ["expected a whole number", "2.5"]),
+        (["generate", "--set", "generate.num_instructions=true"], 2, ["generate.num_instructions: Input should be"]),
         (["run", "--set", "domain=nowhere"], 1, ["nowhere", "bgp"]),
         (["domains", "lint", "nowhere"], 1, ["nowhere", "bgp"]),
         (["report", "nowhere"], 1, ["nowhere", "no run folder"]),

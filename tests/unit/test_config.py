@@ -92,6 +92,15 @@ def test_run_dir_is_the_name_below_runs_dir() -> None:
 # Guards
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["seed", "generate.num_instructions", "generate.limits.max_requests", "generate.limits.max_hours", "train.lora.r"],
+)
+@pytest.mark.parametrize("switch", ["true", "false", "yes"])
+def test_a_switch_is_no_number(key: str, switch: str) -> None:
+    assert f"{key}: Input should be a valid" in complaint(None, "", f"{key}={switch}")
+
+
 @pytest.mark.parametrize("alpha", [32, 32.0, 64, 1e9])
 def test_a_large_alpha_is_refused_and_the_way_out_is_named(alpha: float) -> None:
     said = complaint(None, "", f"train.lora.alpha={alpha}")

@@ -1,9 +1,10 @@
 """The app that all commands belong to, and what they have in common."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 
 from seedtune import __version__
 
@@ -22,6 +23,17 @@ ConfigPath = Annotated[Path | None, Parameter(help="YAML config; without one, th
 Overrides = Annotated[
     list[str] | None, Parameter(name="--set", help="Override one setting: --set train.lora.r=32. Can be repeated.")
 ]
+
+
+def _whole(_: object, tokens: Sequence[Token]) -> int:
+    try:
+        return int(tokens[0].value)
+    except ValueError as problem:
+        raise ValueError(f'expected a whole number, not "{tokens[0].value}"') from problem
+
+
+WholeNumber = Annotated[int, Parameter(converter=_whole)]
+"""For an option; without it, 2.5 is rounded."""
 
 
 def load(config: Path | None, overrides: list[str] | None) -> "Config":

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from seedtune.cli.app import ConfigPath, Overrides, app, do, load
+from seedtune.cli.app import ConfigPath, Overrides, WholeNumber, app, do, load
 from seedtune.errors import ConfigError
 
 
@@ -33,7 +33,7 @@ def generate(
     config: ConfigPath = None,
     /,
     *,
-    num_instructions_to_generate: int | None = None,
+    num_instructions_to_generate: WholeNumber | None = None,
     model_name: str | None = None,
     set_: Overrides = None,
 ) -> int:
@@ -174,7 +174,7 @@ def plan(
     /,
     *,
     gpu: str | None = None,
-    gpus: int | None = None,
+    gpus: WholeNumber | None = None,
     set_: Overrides = None,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:

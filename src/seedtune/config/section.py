@@ -1,7 +1,7 @@
 """What every section of the config has."""
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
@@ -33,3 +33,17 @@ class Section(BaseModel):
         sections = {key for key, field in cls.model_fields.items() if isinstance(field.default, BaseModel)}
         tree = cast("dict[str, Any]", value)
         return {key: child for key, child in tree.items() if child is not None or key not in sections}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _switch_is_no_number(cls, value: Any) -> Any:
+        """Pydantic reads true as 1; as a word it is refused at its place, like any other that is no number."""
+        if not isinstance(value, dict):
+            return value
+        kinds = {key: {field.annotation, *get_args(field.annotation)} for key, field in cls.model_fields.items()}
+        numbers = {key for key, of in kinds.items() if of & {int, float} and bool not in of}
+        tree = cast("dict[str, Any]", value)
+        return {
+            key: str(child).lower() if isinstance(child, bool) and key in numbers else child
+            for key, child in tree.items()
+        }
