@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from seedtune.evaluate.extraction import CLOSE, MARKS, decisive, spoken
+from seedtune.evaluate.extraction import CLOSE, MARKS, decisive, first_turn, spoken
 
 Tokens = tuple[str, ...]
 
@@ -46,10 +46,12 @@ _SHORT_UNITS = {"s": "second", "h": "hour", "d": "day"}
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:[,_\u00a0\u202f]\d{3})+(?![\d,])")
 _NUMBER = re.compile(r"[-+]?(?=[^\d]*\d)[0-9a-f]*(?:[.:/][0-9a-f]*)*", re.ASCII)
 _PIECE = re.compile(r"[^\W\d_]+|\d+|[<>=≤≥≠%^$+~!&|]")
+_WORD = re.compile(r"\w+")
 _EDGE = ".,;:!?\"'()[]{}*_`“”‘’"
 
+_OPINION = re.compile(r"\A\W*I(?:\s+would|['’]d)?\s+(?:think|believe|guess|say|suppose)\s+(?:that\s+)?", re.IGNORECASE)
 _LEAD = re.compile(
-    r"\b(?:answer|blank|gap|filling|missing\s+(?:word|words|term|value|number|part|phrase))"
+    r"\b(?:answer|blank|gap|filling|(?:missing|correct|right)\s+(?:word|words|term|value|number|part|phrase)|\A\W*the\s+word)"
     rf"(?:\s+(?:is|would\s+be|should\s+be|reads)\b(?:\s+filled\s+(?:with|by)\b)?{MARKS}:?|{CLOSE}\s*[:=]){MARKS}"
     rf"|(?:\A|(?<=\n))(?:\s*_{{3,}}\s*[:=]|{MARKS}(?:it\s+is|it['’]s)){MARKS}",
     re.IGNORECASE,
@@ -64,8 +66,19 @@ _BEFORE = 20
 _GAP = re.compile(r"_{3,}")
 _LONGEST = 12
 """Words of a reply that is itself taken for the filling."""
+_SERIES = 2
+"""Commas from which on a sentence is a series of several things."""
 _REACH = 300
 """Characters in which a filling is looked for."""
+_OTHERS = frozenset(
+    _WORD.findall("""
+    not no never nor or and than least most more less fewer under over below above about nearly almost between
+    approximately roughly around either neither except cannot dont doesnt isnt up
+    """)
+)
+"""Words beside which a value is not plainly the one that fills the gap."""
+_VAGUE = frozenset(_WORD.findall("is are was be of to in on at by for with as from the and or that has have its"))
+"""Words that do not tell where in a short sentence the filling begins."""
 _ANCHOR = 2
 """Words on a side of the gap by which a sentence is known to repeat the question."""
 
@@ -174,9 +187,10 @@ def fillings(text: str, question: str) -> list[Filling]:
     r"""What an answer fills the gap with (lenient); the first kind found decides, in the order of the list.
 
     ``\boxed{}``; behind "the answer is"; the question's sentence with the gap filled; else a short reply itself, the
-    only part in bold or quotation marks, and the first line of several. Nothing where one kind gives two fillings.
+    only number in it that is not the question's, what follows the word before the gap in it, the only part in bold or
+    quotation marks, and the first line of several. Nothing where one kind gives two fillings.
     """
-    boxes, last = decisive(spoken(text))
+    boxes, last = decisive(_OPINION.sub("", first_turn(spoken(text))))
     left, right = _around(question)
     kinds = (
         ("boxed", [[tokens(box)] for box in boxes]),
@@ -187,9 +201,13 @@ def fillings(text: str, question: str) -> list[Filling]:
         if len({readings[-1] for readings in places}) > 1:
             return []
         if places:
-            return [Filling(_within(words, left, right), why) for words in places[-1] if words]
+            # "It is 90 seconds by default": the number is what the lead leads to.
+            found = [*places[-1], *(_lone_numbers(last, question) if why == "behind a lead" else [])]
+            return [Filling(_within(words, left, right), why) for words in found if words]
     marked = {tokens(part) for part in _marked(last)}
     loose = [("the reply", words) for words in _heads(last) if len(words) <= _LONGEST]
+    loose += [("the only number", words) for words in _lone_numbers(last, question)]
+    loose += [("behind the word before the gap", words) for words in _briefly_filled(last, left, right)]
     loose += [("the only marked part", words) for words in marked if len(marked) == 1]
     return [Filling(_within(words, left, right), why) for why, words in loose if words]
 
@@ -210,7 +228,36 @@ def _heads(text: str) -> list[Tokens]:
 def _around(question: str) -> tuple[Tokens, Tokens]:
     """What stands before and behind the gap in its sentence."""
     before, after = _GAP.split(question, maxsplit=1)
-    return tokens(_SENTENCE_END.split(before)[-1]), tokens(_SENTENCE_END.split(after, maxsplit=1)[0])
+    left = tokens(_SENTENCE_END.split(before)[-1])
+    # The article before the gap is dropped from an answer, where it no longer stands last.
+    return left[:-1] if left[-1:] == ("a",) else left, tokens(_SENTENCE_END.split(after, maxsplit=1)[0])
+
+
+def _brief(text: str) -> Tokens:
+    """The words of an answer of one short sentence that compares and denies nothing; else none."""
+    sentences = [part for part in _SENTENCE_END.split(text) if part.strip()]
+    words = tokens(text) if len(sentences) == 1 and len(text) <= _REACH and text.count(",") < _SERIES else ()
+    return words if len(words) <= _LONGEST and not _OTHERS.intersection(words) else ()
+
+
+def _lone_numbers(text: str, question: str) -> list[Tokens]:
+    """The only number of a short sentence, with its unit; those of the question do not count."""
+    words, asked = _brief(text), set(tokens(question))
+    # No part of a name: "AS65000", "x90x".
+    alone = {found[0] for found in map(tokens, text.split()) if found}
+    places = [n for n, word in enumerate(words) if word[-1].isdigit() and word in alone - asked]
+    if len({words[place] for place in places}) != 1:
+        return []
+    last = places[-1] + 1
+    return [words[last - 1 : last + (words[last : last + 1] != () and words[last] in _UNITS.values())]]
+
+
+def _briefly_filled(text: str, left: Tokens, right: Tokens) -> list[Tokens]:
+    """What follows the last word before the gap in a short sentence: "It signals a loop"."""
+    words, anchor = _brief(text), left[-1:]
+    if not anchor or anchor[0] in _VAGUE or words.count(anchor[0]) != 1:
+        return []
+    return [_within(words[words.index(anchor[0]) + 1 :], (), right)]
 
 
 def _filled(text: str, left: Tokens, right: Tokens) -> Iterator[Tokens]:

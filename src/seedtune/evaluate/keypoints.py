@@ -5,6 +5,9 @@ hold at least half of its content words, or half of those of the reference sente
 wording). Words are compared without their usual English endings. The words of the question are free and do not count,
 so an echo of the question covers nothing; a point that is denied is not covered, nor is one in a bare list of words.
 
+Only the first 200 words of an answer are read, or three times as many as the reference has where that is more, so that
+an answer to every question is none to this one.
+
 What it cannot see: a paraphrase without common words, a synonym, a wrong statement in the right words. It knows English
 endings, denials and function words; other languages with blanks between words are compared word for word.
 
@@ -15,9 +18,10 @@ denied one by one 2%. An LLM judge (:mod:`seedtune.evaluate.judging`) is the fin
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
 
-from seedtune.evaluate.extraction import spoken
+from seedtune.evaluate.extraction import first_turn, spoken
 from seedtune.records import OpenItem
 
 COVERED = 0.5
@@ -32,6 +36,11 @@ _PROSE = 0.15
 """Share of function words below which a text is a list of words; English prose has about half."""
 _LIST_FROM = 12
 """Words from which on that share is looked at."""
+
+_LONGEST = 200
+"""Words of an answer that are always read, about what the usual ``open_tokens`` give room for."""
+_TIMES = 3
+"""How often as long as the reference an answer is read where that is more."""
 
 _WORD = re.compile(r"[^\W_]+")
 _FUNCTION_WORDS = frozenset(
@@ -71,7 +80,7 @@ class Coverage(NamedTuple):
 
 def coverage(text: str, item: OpenItem) -> Coverage:
     """Which of an item's key points an answer mentions."""
-    answer = spoken(text)
+    answer = _beginning(first_turn(spoken(text)), max(_LONGEST, _TIMES * len(_WORD.findall(item.answer))))
     nothing = (False,) * len(item.key_points)
     if not _WORD.search(answer):
         return Coverage(nothing, "nothing but thinking" if text.strip() else "an empty answer")
@@ -83,6 +92,12 @@ def coverage(text: str, item: OpenItem) -> Coverage:
     covered = tuple(_is_covered(_sentence(point), sentences, reference, question) for point in item.key_points)
     missing = [point for point, found in zip(item.key_points, covered, strict=True) if not found]
     return Coverage(covered, f"missing: {' | '.join(missing)}" if missing else "every key point is mentioned")
+
+
+def _beginning(text: str, most: int) -> str:
+    """A text up to its ``most``-th word: one that goes on and on comes across every point."""
+    ends = [word.end() for word in islice(_WORD.finditer(text), most)]
+    return text[: ends[-1]] if len(ends) == most else text
 
 
 def _is_list(text: str) -> bool:

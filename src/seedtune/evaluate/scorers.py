@@ -16,18 +16,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+from seedtune.evaluate.choices import choice_letter, chosen_strictly, read_choice
 from seedtune.evaluate.cloze import Filling, accepted, fillings, same, whole_filling
-from seedtune.evaluate.extraction import (
-    Reading,
-    choice_letter,
-    chosen_strictly,
-    read_choice,
-    read_truth,
-    spoken,
-    stated_strictly,
-    truth_value,
-)
+from seedtune.evaluate.extraction import Reading, spoken
 from seedtune.evaluate.keypoints import coverage
+from seedtune.evaluate.truths import read_truth, stated_strictly, truth_value
 from seedtune.records import ClozeItem, EvalItem, OpenItem
 
 __all__ = [

@@ -8,6 +8,8 @@ from seedtune.evaluate.cloze import accepted, fillings, same, tokens, whole_fill
 
 TIMER = "The timer of the peer runs for ____ seconds by default."
 ATTRIBUTE = "A route must not carry the attribute ____."
+ARTICLE = "A router that looks for its peer sends a ____ message."
+SIGN = "A number that comes twice signals a ____."
 START = "____ messages keep the session up."
 
 
@@ -166,3 +168,59 @@ def test_any_text_is_read(text: str, question: str) -> None:
 )
 def test_a_long_run_is_read_to_its_end(text: str) -> None:
     assert "180" not in found(text, TIMER)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "filling"),
+    [
+        ("A router that looks for its peer sends a HELLO message.", ARTICLE, "hello"),
+        ("The router sends a HELLO message.", ARTICLE, "hello"),
+        ("A number that comes twice signals a loop.", SIGN, "loop"),
+        ("It signals a loop.", SIGN, "loop"),
+    ],
+)
+def test_an_article_before_the_gap_does_not_hide_the_filling(text: str, question: str, filling: str) -> None:
+    assert filling in found(text, question)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I think it is 180",
+        "I think 180.",
+        "The timer is 180 seconds by default.",
+        "It is 180 seconds by default.",
+        "Timer: 180 seconds",
+        "180 (180) seconds",
+        "The usual value is 180 seconds.",
+    ],
+)
+def test_the_only_number_of_a_short_sentence_is_the_filling(text: str) -> None:
+    assert "180" in found(text, TIMER)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The timer is 90 or 180 seconds.",
+        "The timer is 180 seconds. It may be 90 seconds.",
+        "The timer is at least 180 seconds.",
+        "The timer is not 180 seconds.",
+        "The timer isn't 180 seconds.",
+        "The timer is 180 minutes.",
+        "The timer is -180 seconds.",
+        "The timer is called x180x.",
+        "The timers are 90, 120, 180.",
+    ],
+)
+def test_a_number_that_is_doubted_or_not_alone_is_not_the_filling(text: str) -> None:
+    assert "180" not in found(text, TIMER)
+
+
+@pytest.mark.parametrize("text", ["It never signals a loop.", "It signals a loop or an error.", "It signals no loop."])
+def test_a_word_that_is_denied_or_not_alone_is_not_the_filling(text: str) -> None:
+    assert "loop" not in found(text, SIGN)
+
+
+def test_a_number_of_the_question_is_not_the_filling() -> None:
+    assert "4" not in found("Version 4 has it.", "In version 4 the timer runs for ____ seconds.")

@@ -110,6 +110,18 @@ def test_the_shares_that_the_module_states_hold_on_the_dev_items() -> None:
     assert max(others) <= 0.5
 
 
+def test_an_answer_that_says_everything_is_read_only_so_far_as_an_answer_goes() -> None:
+    items = [item for item in DEV if isinstance(item, OpenItem)]
+    every_answer = [other.answer for other in items]
+    reached = [
+        coverage("\n".join(every_answer[:place] + every_answer[place + 1 :] + [item.answer]), item).share
+        for place, item in enumerate(items)
+    ]
+    assert max(reached) < 0.6
+    assert covered(f"{'I like to talk about it. ' * 25}{' '.join(BREAD.key_points)}") == (True, True, True)
+    assert covered(f"{'I like to talk about it. ' * 40}{' '.join(BREAD.key_points)}") == (False, False, False)
+
+
 @given(st.text(max_size=200))
 @settings(max_examples=100, deadline=None)
 def test_any_text_has_a_share_between_0_and_1(text: str) -> None:
