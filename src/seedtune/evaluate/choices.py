@@ -36,18 +36,18 @@ _BE = (
 _SIGN = r"(?:[:=–—-]*>|[:=→⇒–—-]+)"
 _OPTION = rf"{MARKS}(?:the\s+)?(?:(?:answer|option|choice|letter)\b)?{MARKS}"
 _ABOUT = (
-    r"(?:\s*,?\s+(?:(?:to|for|of|in|on)\s+(?:\w+\s+){0,4}?(?:questions?|problem|case|one|\d+)|here|correcta|correcte"
+    r"(?:\s*,?\s+(?:(?:to|for|of|in|on|among)\s+(?:\w+\s+){0,4}?(?:questions?|problem|case|these|those|options|\d+)|here|correcta|correcte"
     r"|corretta|correta))?"
 )
 _START = r"(?:\A|[.!?;:,\n…–—])[\s*_\"'“(>]*"
 _OPENER = (
-    r"(?:so|thus|hence|therefore|then|consequently|clearly|obviously|definitely|certainly|surely|probably|possibly|maybe"
+    r"(?:so|thus|hence|therefore|then|consequently|clearly|obviously|definitely|certainly|surely|undoubtedly|probably|possibly|maybe"
     r"|perhaps|(?:most\s+)?likely|yes|yeah|no|nope|sure|ok|okay|well|of\s+course|right|correct|overall|finally|actually"
-    r"|rather|instead|(?:in\s+|to\s+|my\s+)?(?:conclusion|conclude|short|summary|guess)|i\s+(?:think|believe|guess|suppose))"
+    r"|wait|correction|oops|sorry|rather|instead|(?:in\s+|to\s+|my\s+)?(?:conclusion|conclude|short|summary|guess)|i\s+(?:think|believe|guess|suppose))"
 )
 _DECIDING = (
     r"(?:choose|chose|chosen|pick(?:ed)?|select(?:ed)?|(?:go|going)\s+(?:with|for)|vote\s+for|opt\s+for|settle\s+on"
-    r"|stick\s+with|say|guess|answer|bet\s+on|conclude|think|believe)(?:\s+that)?(?:\s+on)?"
+    r"|stick\s+with|lean\s+towards?|vote|mean|meant|say|guess|answer|bet\s+on|conclude|think|believe)(?:\s+that)?(?:\s+on)?"
 )
 
 _NAMED_AS_ANSWER = re.compile(
@@ -57,18 +57,18 @@ _NAMED_AS_ANSWER = re.compile(
 )
 """What goes before a verdict, whatever follows it: "The answer to this question is clearly:"."""
 _NAMED_AS_CHOICE = re.compile(
-    rf"(?:\b(?:option|choice|letter|pick|selection|verdict|conclusion|correct|(?:correct|right|best)\s+one)\b{CLOSE}"
+    rf"(?:\b(?:option|choice|letter|pick|guess|selection|solution|verdict|conclusion|correct|(?:correct|right|best)\s+one)\b{CLOSE}"
     rf"{_ABOUT}(?:{_ADVERBS}\s*{_BE}{_ADVERBS}\s*{_SIGN}?|\s*{_SIGN})|(?:=>|->|→|⇒|✅|✔)){_OPTION}$",
     re.IGNORECASE,
 )
 _SAID = re.compile(
     rf"(?:{_START}(?:{_OPENER}\b[,.:!…]*\s*)+"
     r"|\b(?:so|thus|hence|therefore)\b,?"
-    r"|\bnot\b[^.!?;:\n]*,?\s+but(?:\s+rather)?"
+    r"|(?:\bnot\b|n['’]t\b)[^.!?;:\n]*,?\s+but(?:\s+rather)?"
     r"|\b(?:leaves|leaving|left\s+with)(?:\s+(?:us|me|only|with|just))*"
     rf"|(?:{_START}(?:{_OPENER}\b,?\s*)*|\b(?:so|thus|hence|therefore|that|think|believe|guess|say|suppose|but|sure)\s+)"
     rf"(?:(?:it|that|this)\s*{_BE}|(?:must|could|should|would|might|may|has\s+to|got\s+to)\s+be\b){_ADVERBS}\s*{_SIGN}?"
-    r"|(?:\b(?:i|we|let['’]s|let\s+us|let\s+me)(?:['’](?:d|ll|m|ve))?"
+    r"|(?:\b(?:i|we|you|let['’]s|let\s+us|let\s+me)(?:['’](?:d|ll|m|ve))?"
     rf"(?:\s+(?:will|would|am|are|going|to|have|had|do|can|should|shall|must|rather|{_ADVERB}))*\s+"
     rf"|{_START}(?:{_OPENER}\b,?\s*)*){_DECIDING})[,:]?{_OPTION}$",
     re.IGNORECASE,
@@ -97,7 +97,7 @@ _ENDS = (
     r"|too|as\s+well|of\s+the)\b)"
 )
 _GOOD = (
-    rf"(?:(?:also|{_ADVERB})\s+)*(?:(?:the\s+)?(?:{_ADVERB}\s+)?(?:correct|right|best|true|accurate|appropriate|likely|proper)"
+    rf"(?:(?:also|{_ADVERB})\s+)*(?:(?:the\s+)?(?:only\s+)?(?:{_ADVERB}\s+)?(?:correct|right|best|true|accurate|appropriate|likely|proper)"
     r"(?:\s+(?:answer|option|choice|one|letter|statement|fit|match))?|(?:the|my|our)\s+(?:answer|option|choice|one|pick))"
     rf"{_ENDS}"
 )
@@ -114,7 +114,7 @@ _EXCLUDED = re.compile(
     rf"(?:\s+(?:be|the|for|by|either|both|correct|right|necessarily))*{_OPTION}"
     r"|\b(?:every|all|any|each|no|none|nothing)\w*\b[^.,;:!?\n]*\bbut(?:\s+for)?" + _OPTION + r"|"
     r"(?:\b(?:not|never|hardly|cannot|nobody|no\s+one)|n['’]t)\s+(?:\w+\s+)?"
-    r"(?:think|believe|say|said|see|agree|sure|know|clear|true|certain|case)\b(?:(?!\bbut\b)[^.,;:!?\n])*"
+    r"(?:think|believe|say|said|see|agree|sure|know|clear|obvious|true|certain|case)\b(?:(?!\bbut\b)[^.,;:!?\n])*"
     r"|\bused\s+to\s+(?:think|believe|say)\b[^.,;:!?\n]*"
     r"|\b(?:whether|unless|if|doubt|deny|neither|(?:wrong|false|incorrect)\s+that)\b[^.,;:!?\n]*)$",
     re.IGNORECASE,
@@ -275,7 +275,7 @@ def _stated(text: str, named: Iterable[_Named], options: Sequence[str]) -> Itera
     """The places that a sentence makes a verdict: "the answer is B", "I choose B", "B is correct"."""
     for place in named:
         before, after = _before(text, place.start), _after(text, place.end)
-        (letter, *_) = place.letters
+        letter = max(place.letters)
         praise = re.match(_PRAISE % re.escape(options[LETTERS.index(letter)]), after, re.IGNORECASE)
         praised = praise if praise and _BEFORE_PRAISE.search(before) else None
         led = (
