@@ -168,7 +168,7 @@ CASES: dict[str, tuple[Callable[[Path, Path], None], dict[str, Any], int, str]] 
         2,
         "different currencies",
     ),
-    "an unknown pack": (nothing, {"packs": ["knowlege"]}, 1, "did you mean 'knowledge'"),
+    "an unknown pack": (nothing, {"packs": ["knowlege"]}, 2, "did you mean 'knowledge'"),
     "lengths that exclude each other": (nothing, {"min_words": 9, "max_words": 8}, 2, "no instruction fits both"),
 }
 
