@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -304,7 +305,13 @@ def test_a_small_run_begins_no_more_than_it_needs(configure: Configure, teacher:
 def test_a_signal_lets_what_is_in_flight_end_and_the_run_goes_on(configure: Configure, number: int) -> None:
     with Brisk(latency=0.1) as server:
         config = configure(server.url, 40)
-        threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+
+        def signal_once_there_is_something() -> None:
+            while server.received < 3:
+                time.sleep(0.01)
+            os.kill(os.getpid(), number)
+
+        threading.Thread(target=signal_once_there_is_something, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             generate(config)
         folder = config.run_dir / "generate"
