@@ -5,6 +5,7 @@ what it holds likely and not by whether it can handle letters. For a written ans
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from seedtune.domains import Suite
 from seedtune.domains.description import SuiteType
@@ -69,8 +70,12 @@ def written_answer(item: Item, suite_type: SuiteType, order: Sequence[int]) -> s
 
 
 def spread(suite: Suite, limit: int | None) -> list[Item]:
-    """At most ``limit`` items, evenly over the file (files are sorted by topic)."""
+    """At most ``limit`` items, evenly over the file (files are sorted by topic).
+
+    One of each stretch of it, by its content: every sixth item would be of one level, where levels take turns.
+    """
     items = suite.items
     if limit is None or limit >= len(items):
         return list(items)
-    return [items[number * len(items) // limit] for number in range(limit)]
+    bounds = [number * len(items) // limit for number in range(limit + 1)]
+    return [min(items[start:end], key=lambda item: item.id) for start, end in pairwise(bounds)]

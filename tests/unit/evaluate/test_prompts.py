@@ -97,8 +97,16 @@ def test_spread_takes_as_many_as_allowed_without_repeats_in_order(size: int, lim
 def test_spread_takes_evenly_from_the_whole_file(size: int, limit: int) -> None:
     suite = suite_of(size)
     places = places_of(spread(suite, limit))
-    gaps = [after - before for before, after in zip(places, [*places[1:], size], strict=True)]
-    assert max(gaps) - min(gaps) <= 1
+    asked = min(size, limit)
+    bounds = [number * size // asked for number in range(asked + 1)]
+    assert all(start <= place < end for place, start, end in zip(places, bounds, bounds[1:], strict=False))
+
+
+def test_spread_takes_no_beat_of_the_file() -> None:
+    """Levels that take turns in the file are all among the few that are asked."""
+    places = places_of(spread(suite_of(240), 40))
+    assert Counter(place % 3 for place in places).keys() == {0, 1, 2}
+    assert max(Counter(place % 3 for place in places).values()) < 24
 
 
 def test_spread_without_a_limit_takes_all() -> None:
