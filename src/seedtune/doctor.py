@@ -201,7 +201,7 @@ def _endpoint(teacher: OpenAITeacherConfig, needed: bool) -> Check:
 
     what, absent = "teacher endpoint", "missing" if needed else "note"
     key = os.environ.get(teacher.api_key_env, "").strip()
-    base_url = next(iter(teacher.addresses), None) or os.environ.get("OPENAI_BASE_URL")
+    base_url = next(iter(teacher.reached_at), None)
     if not key and not base_url:
         mend = f"export {teacher.api_key_env}=..., or set OPENAI_BASE_URL for an endpoint of your own"
         return Check(what, absent, "no key and no address", mend)

@@ -1,5 +1,6 @@
 """Who writes: an endpoint or a model on this machine."""
 
+import os
 from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Literal, Self
@@ -136,6 +137,12 @@ class OpenAITeacherConfig(Section):
         if not self.base_url:
             return ()
         return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
+
+    @property
+    def reached_at(self) -> tuple[str, ...]:
+        """``addresses``, else the environment's OPENAI_BASE_URL; empty for OpenAI itself."""
+        given = os.environ.get("OPENAI_BASE_URL")
+        return self.addresses or ((given,) if given else ())
 
     @model_validator(mode="after")
     def _sound_addresses(self) -> Self:

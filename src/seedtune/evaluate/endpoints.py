@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 from openai.types import CompletionChoice
 
-from seedtune.config import LimitsConfig
+from seedtune.config import EndpointRivalConfig, LimitsConfig
 from seedtune.config.evaluate import SpendingConfig
 from seedtune.errors import LimitReached, TeacherError
 from seedtune.evaluate.asking import Ask, Keep
@@ -174,7 +174,7 @@ class Asking:
             await teacher.close()
 
     async def _ask_for_scores(self, asks: Mapping[int, Ask], chat: "Chat") -> None:
-        scorer = Scorer(self._rival, chat)
+        scorer = Scorer(self._rival.config, chat)
 
         async def scored(number: int, ask: Ask) -> Answer:
             worst = scorer.usage(ask)
@@ -263,11 +263,10 @@ class NotScored(Exception):  # noqa: N818 (nothing is wrong: the suite is asked 
 class Scorer:
     """Log-likelihoods by ``/completions``."""
 
-    def __init__(self, rival: Endpoint, chat: "Chat") -> None:
+    def __init__(self, config: EndpointRivalConfig, chat: "Chat") -> None:
         """Sends nothing yet."""
-        config = rival.config
         self._model, self._tokenizer = config.model, chat.tokenizer
-        addresses = rival.addresses or (None,)
+        addresses = config.reached_at or (None,)
         self.concurrency = config.concurrency * len(addresses)
         self._clients = [
             openai.AsyncOpenAI(

@@ -1,6 +1,5 @@
 """The models that an evaluation compares: the run's base and tuned model, and the rivals that its config names."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,16 +53,10 @@ class Endpoint:
         return self.config.model
 
     @property
-    def addresses(self) -> tuple[str, ...]:
-        """Where it is asked; empty for OpenAI itself."""
-        given = os.environ.get("OPENAI_BASE_URL")
-        return self.config.addresses or ((given,) if given else ())
-
-    @property
     def digest(self) -> str:
         """Identity of the model, as far as it shows."""
         own = [self.config.extra_body] if self.config.extra_body else []
-        return content_id("endpoint", self.addresses, self.config.model, *own)
+        return content_id("endpoint", self.config.reached_at, self.config.model, *own)
 
 
 Subject = Local | Endpoint

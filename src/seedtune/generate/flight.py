@@ -86,7 +86,8 @@ class Flight:
                 self._drop_unsent()
             advance(state.accepted, self._progress.note(len(self._sent)))
             if not judged:
-                if not self._tasks and not (state.is_next_here and not (state.funnel.is_full or self._gave_up)):
+                is_done = state.funnel.is_full or self._gave_up or not state.is_next_here
+                if is_done and not self._tasks:
                     break
                 await self._wait()
             self._land()

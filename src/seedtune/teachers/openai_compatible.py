@@ -293,8 +293,7 @@ def _key(config: OpenAITeacherConfig) -> str:
 
 def _addresses(config: OpenAITeacherConfig, key: str) -> tuple[str | None, ...]:
     """None is OpenAI's own, for the SDK to fill in."""
-    given = os.environ.get("OPENAI_BASE_URL")
-    addresses = config.addresses or ((given,) if given else ())
+    addresses = config.reached_at
     for address in addresses:
         try:
             sound = urlsplit(address).scheme in ("http", "https") and urlsplit(address).hostname
