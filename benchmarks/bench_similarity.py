@@ -154,7 +154,7 @@ def memory(domain: Domain) -> dict[str, float]:
 def other_filters(domain: Domain) -> dict[str, float]:
     """Microseconds of CPU a question; the tasks are the seeds, and MinHash has 100,000 to compare with."""
     tasks = [task for pack in domain.packs.values() for task in pack.seeds]
-    guard, index = ItemGuard.of(domain), MinHashIndex(0.8)
+    guard, index = ItemGuard(domain.suites.values()), MinHashIndex(0.8)
     source = instructions(domain, 5)
     for _ in range(ACCEPTED):
         index.add(Task(instruction=next(source), output="x"))

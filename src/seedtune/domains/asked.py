@@ -9,6 +9,7 @@ from dataclasses import replace
 from seedtune.config import EvaluateConfig, ItemsConfig
 from seedtune.config.evaluate import ItemType
 from seedtune.domains.canary import canary_of
+from seedtune.domains.contamination import ItemGuard
 from seedtune.domains.loader import Domain, Suite, load_domain, read_items
 from seedtune.errors import DomainError, EvaluationError
 from seedtune.records import read_json_lines
@@ -23,6 +24,16 @@ _TOLD_BY: dict[str, ItemType] = {
     "constraints": "constraints",
 }
 """The key that no other type has."""
+
+
+def guard_of(domain: Domain, config: EvaluateConfig) -> ItemGuard:
+    """A guard of every item that an evaluation by ``config`` may ask.
+
+    Raises:
+        DomainError: as :func:`suites_beside`, as for the next.
+        EvaluationError: see there.
+    """
+    return ItemGuard(domain.suites.values(), suites_beside(config))
 
 
 def suites_beside(config: EvaluateConfig) -> list[Suite]:

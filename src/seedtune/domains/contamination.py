@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal, Self
+from typing import Literal
 
 from seedtune.domains.canary import GUID
 from seedtune.domains.loader import Domain, Item, ItemFile, Suite
@@ -92,11 +92,6 @@ class ItemGuard:
         # These follow from the questions, which are in the digest: data that was begun without them can go on.
         for number, item in [*numbered, *self._add_suites(beside)]:
             self._add_wholes(number, item)
-
-    @classmethod
-    def of(cls, domain: Domain, beside: Iterable[Suite] = ()) -> Self:
-        """A guard of all items of a domain, with the canaries of their files, and of further suites."""
-        return cls(domain.suites.values(), beside)
 
     def hit(self, task: Task) -> Hit | None:
         """What the task shares with an item; None where it is clean.

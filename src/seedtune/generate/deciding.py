@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from seedtune.config import GenerateConfig
-from seedtune.domains import Domain, Pack, Suite
+from seedtune.domains import Domain, Pack
 from seedtune.domains.contamination import ItemGuard
 from seedtune.generate.composing import Composer
 from seedtune.generate.documents import quote_fault
@@ -44,7 +44,7 @@ class Decider:
         domain: Domain,
         packs: Sequence[Pack],
         composer: Composer,
-        beside: Sequence[Suite] = (),
+        guard: ItemGuard | None,
     ) -> None:
         """Make ready.
 
@@ -53,8 +53,8 @@ class Decider:
             domain: What the run is about.
             packs: Those in use.
             composer: Has the passages that candidates must quote.
-            beside: Suites whose items are kept out beside the domain's. They may change between sessions: what was
-                decided stays as it was.
+            guard: Has the evaluation items that are kept out; those beside the domain's may change between sessions,
+                what was decided stays as it was. None where nothing is.
         """
         self._config = config
         self._composer = composer
@@ -64,7 +64,7 @@ class Decider:
         blocked = domain.file.filters.blocked_words
         fixed = FilterRules(config.min_words, config.max_words, config.rouge_threshold, blocked)
         self._rules = strict.RULES[config.mode] if is_strict else fixed
-        self._guard = ItemGuard.of(domain, beside) if config.decontaminate else None
+        self._guard = guard
         # The originals run nothing.
         self._programs = ProgramTrials(config.programs, domain, () if is_strict else packs)
         self._pool = RougeIndex(tokenize_ascii if is_strict else tokenize)

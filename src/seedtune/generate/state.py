@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from seedtune.config import Config, LocalTeacherConfig, OpenAITeacherConfig, Prices, TeacherConfig
 from seedtune.domains import Domain, Pack
-from seedtune.domains.asked import suites_beside
+from seedtune.domains.asked import guard_of
 from seedtune.errors import DataError
 from seedtune.generate.composing import Composer
 from seedtune.generate.deciding import Decider, Outcome
@@ -56,8 +56,8 @@ class State:
         self.config = generate
         self.seed = config.seed
         self.composer = Composer(config, packs)
-        beside = suites_beside(config.evaluate) if generate.decontaminate else ()
-        self._decider = Decider(generate, domain, packs, self.composer, beside)
+        guard = guard_of(domain, config.evaluate) if generate.decontaminate else None
+        self._decider = Decider(generate, domain, packs, self.composer, guard)
         self.teachers: dict[str, TeacherConfig] = {TEACHER: generate.teacher}
         if generate.judge is not None and generate.judge.teacher is not None:
             self.teachers[JUDGE] = generate.judge.teacher

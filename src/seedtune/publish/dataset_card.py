@@ -21,6 +21,7 @@ from markupsafe import Markup
 from seedtune import __version__, console, models, runs
 from seedtune.config import Config, JudgeConfig, LocalTeacherConfig, OpenAITeacherConfig
 from seedtune.domains import Domain
+from seedtune.domains.asked import guard_of
 from seedtune.domains.contamination import ItemGuard
 from seedtune.errors import DataError
 from seedtune.generate.wording.judging import Agreement, agreement
@@ -99,7 +100,7 @@ def compose(
     """
     folder = generated(run)
     reviewed = read_reviewed(folder)
-    recheck = _Recheck(domain, run.config.generate.decontaminate)
+    recheck = _Recheck(domain, run.config)
 
     def rows() -> Iterator[dict[str, Any]]:
         for line in reviewed:
@@ -141,21 +142,21 @@ def generated(run: runs.Run) -> Path:
 class _Recheck:
     """Whether what people changed or added resembles an evaluation item: filters saw another text, or were outvoted."""
 
-    def __init__(self, domain: Domain, wanted: bool) -> None:
+    def __init__(self, domain: Domain, config: Config) -> None:
         self._domain = domain
-        self._wanted = wanted
+        self._config = config
         self.n = 0
         self.hits = 0
 
     def see(self, line: ReviewedLine) -> None:
         """Compare a line, if it is one of those."""
-        if self._wanted and line.said in ("edited", "added"):
+        if self._config.generate.decontaminate and line.said in ("edited", "added"):
             self.n += 1
             self.hits += self._guard.hit(Task(**{part: line.task[part] for part in PARTS})) is not None
 
     @cached_property
     def _guard(self) -> ItemGuard:
-        return ItemGuard.of(self._domain)
+        return guard_of(self._domain, self._config.evaluate)
 
 
 def front_matter(domain: Domain, statistics: DatasetStatistics) -> dict[str, Any]:

@@ -13,9 +13,8 @@ from pydantic import ConfigDict, ValidationError
 
 from seedtune.config import Config
 from seedtune.domains import Domain
-from seedtune.domains.asked import suites_beside
+from seedtune.domains.asked import guard_of
 from seedtune.domains.computed import computed_tasks
-from seedtune.domains.contamination import ItemGuard
 from seedtune.errors import DataError
 from seedtune.records import SeedTask, Task, read_json_lines, validation_message
 from seedtune.review_decisions import REVIEW, read_reviewed
@@ -253,7 +252,7 @@ def _contamination(config: Config, domain: Domain, corpus: Corpus) -> Iterator[F
 
     The item's own words are an error unless the config allows them.
     """
-    guard = ItemGuard.of(domain, suites_beside(config.evaluate))
+    guard = guard_of(domain, config.evaluate)
     hits = [(example, hit) for example in corpus.examples if (hit := guard.hit(example.task)) is not None]
     same = [(example, hit.suite) for example, hit in hits if hit.how != "rouge-l"]
     alike = [example for example, hit in hits if hit.how == "rouge-l"]

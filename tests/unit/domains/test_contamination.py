@@ -37,7 +37,7 @@ def written(sound: DomainOnDisk) -> DomainOnDisk:
 
 
 def guard_of(domain: DomainOnDisk) -> ItemGuard:
-    return ItemGuard.of(load_domain(str(domain.folder)))
+    return ItemGuard(load_domain(str(domain.folder)).suites.values())
 
 
 def task(instruction: str = "Do it.", text: str = "", output: str = "Done.") -> Task:
@@ -198,7 +198,7 @@ def test_the_question_that_items_share_is_no_hit_without_its_material(written: D
 def test_every_shipped_item_is_found_whole_within_a_line(name: str) -> None:
     """As somebody would write it who puts an exam into a prompt of his own."""
     domain = load_domain(name)
-    guard = ItemGuard.of(domain)
+    guard = ItemGuard(domain.suites.values())
     prompts = [wordings_of(item)[0] for suite in domain.suites.values() for item in suite.items]
     assert [text for text in prompts if guard.hit(task(AROUND.format(" ".join(text.split())))) is None] == []
 
@@ -232,7 +232,7 @@ def test_the_digest_follows_the_items_and_nothing_else(written: DomainOnDisk) ->
 @pytest.mark.parametrize("name", shipped_domains())
 def test_shipped_items_are_found_by_their_question_and_shipped_seeds_are_clean(name: str) -> None:
     domain = load_domain(name)
-    guard = ItemGuard.of(domain)
+    guard = ItemGuard(domain.suites.values())
     for suite in domain.suites.values():
         for item in suite.items:
             # One question is asked of many excerpts: it is known with its own.

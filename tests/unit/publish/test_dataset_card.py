@@ -293,14 +293,18 @@ def test_a_dataset_that_was_read_whole_is_said_to_be(make_run: Callable[..., Run
     assert "No person has" not in card_of(run)
 
 
-def test_what_people_wrote_is_held_against_the_evaluation_items(make_run: Callable[..., Run]) -> None:
-    run = make_run()
+def test_what_people_wrote_is_held_against_the_evaluation_items(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    """The domain's, and the user's own."""
+    own = {"statement": "Every hall of the museum has two doors.", "answer": True}
+    write_jsonl(tmp_path / "own.jsonl", [own])
+    run = make_run(evaluate={"items": [str(tmp_path / "own.jsonl")]})
     generated(run, ROWS)
     items = next(suite.items for suite in load_domain(run.config.domain).suites.values())
-    edits = [{"instruction": items[0].question, "output": "Yes."}, {"instruction": "Say so.", "output": "So."}]
+    texts = [items[0].question, own["statement"], "Say so."]
+    edits = [{"instruction": text, "output": "Yes."} for text in texts]
     words = [said(line["id"], "accept", edited=edit) for line, edit in zip(ROWS, edits, strict=False)]
     write_jsonl(run.path / "generate" / "review.jsonl", words)
-    assert "Of the 2 tasks that people changed or added, too close to one: 1." in card_of(run)
+    assert "Of the 3 tasks that people changed or added, too close to one: 2." in card_of(run)
 
 
 def test_without_a_run_there_is_no_card(make_run: Callable[..., Run]) -> None:

@@ -177,7 +177,7 @@ def test_the_test_file_begins_with_the_canary() -> None:
 
 
 def test_training_tasks_share_nothing_with_any_item() -> None:
-    guard = ItemGuard.of(load_domain("bgp"))
+    guard = ItemGuard(load_domain("bgp").suites.values())
     hits = [(task.instruction, hit) for task in make_tasks("train", 600, 42) if (hit := guard.hit(task))]
     assert hits == []
 
