@@ -69,6 +69,8 @@ class Decider:
         self._programs = ProgramTrials(config.programs, domain, () if is_strict else packs)
         self._pool = RougeIndex(tokenize_ascii if is_strict else tokenize)
         self._further = further_filters(config)
+        self._read: dict[int, Reading] = {}
+        """Replies whose programs are being tried, by request."""
         for pack in packs:
             for seed in pack.seeds:
                 self._pool.add(seed.id, seed.instruction)
@@ -112,8 +114,8 @@ class Decider:
         """Begin with the programs of a reply, and have what :meth:`decide` would otherwise wait for."""
         if not self._programs.concerns(request.pack) or request.step not in ("tasks", "instances"):
             return ()
-        candidates = self._reader.read(request, work, reply).candidates
-        return [self._programs.start(each) for each in candidates if not self._malformed(request, each)]
+        reading = self._read[request.index] = self._reader.read(request, work, reply)
+        return [self._programs.start(each) for each in reading.candidates if not self._malformed(request, each)]
 
     def decide(self, request: Request, work: FollowUp | None, reply: Reply) -> Outcome:
         """Verdicts on a reply; what it brings is in the pool when this returns.
@@ -123,7 +125,7 @@ class Decider:
             work: The follow-up it was; None for a beginning.
             reply: What came.
         """
-        reading = self._reader.read(request, work, reply)
+        reading = self._read.pop(request.index, None) or self._reader.read(request, work, reply)
         if work is None:
             verdicts = [self._begun(request, candidate) for candidate in reading.candidates]
         elif request.step == "judgement":
@@ -132,6 +134,8 @@ class Decider:
             verdicts = self._instances(request, work, reply, reading)
         else:
             verdicts = []
+        for candidate in reading.candidates:
+            self._programs.forget(candidate)
         return Outcome(reading, tuple(verdicts), self._next(request, work, reading, verdicts))
 
     def restore(self, request: Request, work: FollowUp | None, reply: Reply, verdicts: Sequence[Verdict]) -> Outcome:

@@ -8,16 +8,19 @@ may have cost is counted before more is spent.
 import asyncio
 import time
 from bisect import insort
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from seedtune import console
 from seedtune.errors import TeacherError
+from seedtune.generate.deciding import Outcome
 from seedtune.generate.journal import Journal
 from seedtune.generate.limits import forbidding_limit, limit_reached
 from seedtune.generate.progress import Progress
-from seedtune.generate.state import State
+from seedtune.generate.state import State, Turn
 from seedtune.records import Reply, Request, Usage
 from seedtune.teachers import ChatTeacher, Forbidden, NotStructured
 
@@ -26,6 +29,8 @@ _READY = 2
 """Of each request that may be in flight, so many replies may wait to be judged before no more is sent."""
 _WAITING = 20_000
 """So many replies may wait for one before them, which is slow to come."""
+_QUICK_S = 0.005
+"""What judging a reply takes where no thread is worth while."""
 _TICK_S = 1.0
 
 
@@ -40,10 +45,14 @@ class Flight:
         self._teachers = teachers
         self._progress = Progress(state, teachers, folder)
         self._tasks: dict[asyncio.Task[list[Reply]], list[Request]] = {}
+        self._calls: Counter[str] = Counter()
+        """Tasks by teacher."""
         self._landed: list[asyncio.Task[list[Reply]]] = []
         self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         state.listen(self._note_trial)
+        self._judging_s = inf
+        """What the last judgement took."""
         self._flying: set[int] = set()
         """Requests in a teacher's hands."""
         self._sent: set[int] = set()
@@ -156,18 +165,28 @@ class Flight:
         return self.interrupted or self._failure is not None or self._state.funnel.is_full
 
     async def _judge_next(self) -> bool:
-        """Judge the reply whose turn it is, if it has come; replies go on being read meanwhile.
+        """Judge the reply whose turn it is, if it has come.
 
         Who gave up does not wait for judgement: what has come is in the journal, and judged when the run goes on.
         """
         turn = None if self._gave_up else self._state.turn()
         if turn is None:
             return False
-        outcome = await asyncio.to_thread(self._state.decide, turn)
+        outcome = await self._decide(turn)
         self._state.commit(turn, outcome)
         lines = [verdict.model_dump(mode="json", exclude_defaults=True) for verdict in outcome.verdicts]
         self._journal.append("committed", [{"index": turn.reply.index, "verdicts": lines}])
         return True
+
+    async def _decide(self, turn: Turn) -> Outcome:
+        """Replies go on being read meanwhile: in another thread, unless that takes longer than to judge."""
+        is_quick = self._judging_s <= _QUICK_S
+        if is_quick:
+            await asyncio.sleep(0)
+        began = time.monotonic()
+        outcome = self._state.decide(turn) if is_quick else await asyncio.to_thread(self._state.decide, turn)
+        self._judging_s = time.monotonic() - began
+        return outcome
 
     def _take_up(self) -> None:
         """Hand over what an earlier session left with the endpoint."""
@@ -185,7 +204,7 @@ class Flight:
             if batch is None:
                 return ""
             insort(self._held, (batch[0].index, batch))
-            if self._calls_of(self._state.asks(batch[0])) >= self._teacher_of(batch).concurrency:
+            if self._calls[self._state.asks(batch[0])] >= self._teacher_of(batch).concurrency:
                 return ""
             requests, blocked = self._gather()
             if requests:
@@ -268,12 +287,10 @@ class Flight:
     def _teacher_of(self, requests: Sequence[Request]) -> ChatTeacher:
         return self._teachers[self._state.asks(requests[0])]
 
-    def _calls_of(self, name: str) -> int:
-        return sum(self._state.asks(requests[0]) == name for requests in self._tasks.values())
-
     def _hand_over(self, requests: list[Request]) -> None:
         task = asyncio.create_task(self._teacher_of(requests).complete(requests, self))
         self._tasks[task] = requests
+        self._calls[self._state.asks(requests[0])] += 1
         self._flying |= {request.index for request in requests}
         task.add_done_callback(self._note_landing)
 
@@ -306,6 +323,7 @@ class Flight:
         replies: list[Reply] = []
         for task in landed:
             requests = self._tasks.pop(task)
+            self._calls[self._state.asks(requests[0])] -= 1
             if task.cancelled() and self._gave_up:
                 self._lose(requests)
             for request in requests:

@@ -22,10 +22,12 @@ Text = Annotated[str, AfterValidator(_writable)]
 FilledText = Annotated[Text, AfterValidator(_not_blank)]
 
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
 def content_id(*parts: object) -> str:
     """First 16 hex digits of the SHA-256 over the canonical JSON of ``parts``."""
-    canonical = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hashlib.sha256(_CANONICAL.encode(parts).encode()).hexdigest()[:16]
 
 
 class Record(BaseModel):

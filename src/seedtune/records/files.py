@@ -15,6 +15,8 @@ from seedtune.errors import DataError, SeedtuneError
 
 R = TypeVar("R", bound=BaseModel)
 
+_LINE = json.JSONEncoder(ensure_ascii=False)
+
 _CHUNK = 1 << 16
 """Bytes read at once on the way back to the last line break."""
 
@@ -84,7 +86,7 @@ def read_records(path: Path, kind: type[R], error: type[SeedtuneError] = DataErr
 
 def json_line(value: object) -> str:
     """One line of JSON, newline included, keys in the order given."""
-    return json.dumps(value, ensure_ascii=False, separators=(", ", ": ")) + "\n"
+    return _LINE.encode(value) + "\n"
 
 
 def write_records(path: Path, records: Iterable[BaseModel | dict[str, Any]]) -> None:

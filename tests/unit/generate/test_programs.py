@@ -12,7 +12,7 @@ import yaml
 from generation import BySeed, Configure, events, funnel, generate, lines, views
 from seedtune.config import ProgramsConfig
 from seedtune.domains import load_domain
-from seedtune.errors import DomainError, RunError, SandboxError
+from seedtune.errors import DomainError, LimitReached, RunError, SandboxError
 from seedtune.generate.filters.execution import ProgramTrials
 from seedtune.generate.progress import Progress
 from seedtune.records import Candidate
@@ -177,6 +177,28 @@ def test_the_funnel_counts_each_reason_and_the_outputs_are_in_the_dataset(
     assert {"program_crash", "program_silent", "program_unstable"} <= set(counts["rejected"])
     assert counts["candidates"] == counts["accepted"] + sum(counts["rejected"].values())
     assert {line["printed"] for line in lines(folder / "instructions.jsonl")} == {"6\n"}
+
+
+def test_nothing_is_kept_of_a_trial_once_its_candidate_is_decided(
+    configure: Configure, programmers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory grows with what is accepted alone; also what another filter rejects had its programs tried."""
+    start, forget, open_trials = ProgramTrials.start, ProgramTrials.forget, set[str]()
+
+    def noted(self: ProgramTrials, candidate: Candidate) -> Any:
+        open_trials.add(candidate.id)
+        return start(self, candidate)
+
+    def forgotten(self: ProgramTrials, candidate: Candidate) -> None:
+        open_trials.discard(candidate.id)
+        forget(self, candidate)
+
+    monkeypatch.setattr(ProgramTrials, "start", noted)
+    monkeypatch.setattr(ProgramTrials, "forget", forgotten)
+    with Programmer() as server, pytest.raises(LimitReached):
+        generate(config := configure(server.url, 6, 1, rouge_threshold=0.2, limits={"max_requests": 8}))
+    assert funnel(config.run_dir / "generate")["rejected"]["similar"]
+    assert not open_trials
 
 
 def test_who_was_kept_with_nothing_that_was_run_is_counted(configure: Configure, programmers: Path) -> None:

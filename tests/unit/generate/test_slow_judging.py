@@ -86,9 +86,10 @@ def test_the_pace_of_judging_changes_no_byte(
     assert views(generate(configure(endpoint.url, 20, 8, name="slow"))) == quick
 
 
-def test_the_thread_that_reads_replies_judges_none(
+def test_the_thread_that_reads_replies_does_no_slow_judging(
     configure: Configure, endpoint: BySeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    slow_judging(monkeypatch, 0.02)
     decide, judging = Decider.decide, set[threading.Thread]()
 
     def noted(self: Decider, *arguments: Any) -> Any:

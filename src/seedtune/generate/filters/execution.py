@@ -119,9 +119,18 @@ class ProgramTrials:
         """Begin with a candidate's programs, or find what was begun."""
         known = self._known.get(candidate.id)
         if known is None:
-            known = self._known[candidate.id] = self._pool.submit(self._try, candidate)
-            known.add_done_callback(lambda _: self._heard())
+            known = self._known[candidate.id] = self._begin_trial(candidate)
         return known
+
+    def _begin_trial(self, candidate: Candidate) -> Future[Trial]:
+        programs = programs_of(candidate.output)
+        if not programs:
+            settled: Future[Trial] = Future()
+            settled.set_result(self._without_run())
+            return settled
+        begun = self._pool.submit(self._try, candidate, programs)
+        begun.add_done_callback(lambda _: self._heard())
+        return begun
 
     def result(self, candidate: Candidate) -> Trial:
         """What came of a candidate's programs; waits for it.
@@ -131,18 +140,20 @@ class ProgramTrials:
         """
         if not self.concerns(candidate.pack):
             return Trial()
-        trial = self.start(candidate).result()
-        del self._known[candidate.id]
-        return trial
+        return self.start(candidate).result()
+
+    def forget(self, candidate: Candidate) -> None:
+        """It is decided on: keep nothing of its trial."""
+        self._known.pop(candidate.id, None)
 
     def close(self) -> None:
         """Begin nothing more, and remove the trial data."""
         self._open.close()
 
-    def _try(self, candidate: Candidate) -> Trial:
+    def _try(self, candidate: Candidate, programs: list[str]) -> Trial:
         printed: list[str] = []
         is_tried = False
-        for source in programs_of(candidate.output):
+        for source in programs:
             if faults := [str(fault) for fault in self._check.faults(source) if fault.level == "error"]:
                 return Trial(Rejection("program_lint", faults[0]))
             with tempfile.TemporaryDirectory(dir=self._files) as folder:
@@ -155,9 +166,11 @@ class ProgramTrials:
                     if trial.fault:
                         return trial
                     printed.append(trial.printed)
-        if self._config.required and not is_tried:
-            return Trial(Rejection("program_missing", "no program that can be run"))
-        return Trial(printed="\n".join(printed))
+        return Trial(printed="\n".join(printed)) if is_tried else self._without_run()
+
+    def _without_run(self) -> Trial:
+        """Of an answer without a program that can be run."""
+        return Trial(Rejection("program_missing", "no program that can be run") if self._config.required else None)
 
     def _data(self, source: str, folder: Path) -> tuple[Data, ...] | str:
         """The data for a program, or why the domain's own code makes none of it: one odd program ends no run."""

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from seedtune.records import Candidate
@@ -71,6 +72,11 @@ class FilterRules:
     rouge_threshold: float
     blocked_words: tuple[str, ...]
 
+    @cached_property
+    def blocked(self) -> list[tuple[str, re.Pattern[str]]]:
+        """Each blocked word with what finds it in case-folded text."""
+        return [(w, re.compile(rf"(?<!\w){re.escape(w.casefold())}(?!\w)")) for w in self.blocked_words]
+
 
 class Rejection(NamedTuple):
     """Why a candidate is rejected."""
@@ -94,7 +100,7 @@ def _too_long(task: Candidate, rules: FilterRules) -> str:
 
 def _blocked_word(task: Candidate, rules: FilterRules) -> str:
     text = task.instruction.casefold()
-    return next((w for w in rules.blocked_words if re.search(rf"(?<!\w){re.escape(w.casefold())}(?!\w)", text)), "")
+    return next((word for word, pattern in rules.blocked if pattern.search(text)), "")
 
 
 def _bad_start(task: Candidate, rules: FilterRules) -> str:
@@ -148,7 +154,7 @@ def _loops(task: Candidate, rules: FilterRules) -> str:
 
 def _count_words(text: str) -> int:
     """Words between spaces; in scripts without spaces two wide characters count as a word."""
-    wide = sum(unicodedata.east_asian_width(character) == "W" for character in text)
+    wide = 0 if text.isascii() else sum(unicodedata.east_asian_width(character) == "W" for character in text)
     return len(text.split()) + wide // 2
 
 

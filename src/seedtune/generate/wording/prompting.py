@@ -50,10 +50,7 @@ def build_messages(
     """
     user = template("alpaca.md.j2").render(
         seeds=seeds,
-        examples=[
-            json.dumps(seed.model_dump(include={"instruction", "input", "output"}), ensure_ascii=False)
-            for seed in seeds
-        ],
+        examples=[_json_example(seed) for seed in seeds] if form == "json" else [],
         tasks=tasks,
         first=len(seeds) + 1,
         last=len(seeds) + tasks,
@@ -63,6 +60,10 @@ def build_messages(
         mark=mark_of("passage", passage),
     )
     return (Message(role="system", content=prompt), Message(role="user", content=user))
+
+
+def _json_example(seed: SeedTask) -> str:
+    return json.dumps(seed.model_dump(include={"instruction", "input", "output"}), ensure_ascii=False)
 
 
 def reply_prefix(seeds: int, form: Form = "text") -> str:
