@@ -17,8 +17,9 @@ Faults kept, none of which the default has:
 - Labels are looked for anywhere, so an answer that holds "Output:" or "Example" is torn.
 - Similarity sees ASCII letters and digits only.
 
-Two things are not kept: sets that change their order from run to run (of more than five instances the first are taken,
-not random ones), and tasks of alpaca mode without an output, which no later stage could use.
+Not kept are sets that change their order from run to run (of more than five instances the first are taken, not random
+ones), tasks of alpaca mode without an output, which no later stage could use, and the belief that "length" is the only
+word for a reply that was broken off.
 """
 
 import re
@@ -32,6 +33,7 @@ from seedtune.generate.wording.instances import Instance, ParsedInstances, settl
 from seedtune.generate.wording.parsing import Fault, ParsedReply, ParsedTask
 from seedtune.generate.wording.prompting import NO_INPUT, Form, template
 from seedtune.records import Candidate, Decoding, Message, SeedTask, Step
+from seedtune.teachers.replies import is_whole
 
 SEEDS = 3
 """Seed tasks shown in a request of alpaca mode."""
@@ -85,7 +87,7 @@ def parse_tasks(text: str, finish_reason: str, examples: int) -> ParsedReply:
 
     Args:
         text: The reply, with or without its prefix.
-        finish_reason: With ``length`` the last block is dropped.
+        finish_reason: Where it is no word for an end, the last block is dropped.
         examples: Seed tasks shown.
     """
     prefix = task_prefix(examples)
@@ -94,7 +96,7 @@ def parse_tasks(text: str, finish_reason: str, examples: int) -> ParsedReply:
     faults: list[Fault] = []
     for number, block in enumerate(blocks, examples + 1):
         parts = re.split(rf"{number}\.\s+(?:Instruction|Input|Output):", block)
-        if finish_reason == "length" and number == examples + len(blocks):
+        if not is_whole(finish_reason) and number == examples + len(blocks):
             faults.append("cut")
         elif len(parts) != 4:
             faults.append("mixed_labels")
@@ -120,10 +122,10 @@ def parse_instructions(text: str, finish_reason: str, examples: int) -> ParsedIn
 
     Args:
         text: The reply, with or without its prefix.
-        finish_reason: ``length`` drops everything.
+        finish_reason: Where it is no word for an end, everything is dropped.
         examples: Instructions shown.
     """
-    if finish_reason == "length":
+    if not is_whole(finish_reason):
         return ParsedInstructions((), ("cut",), "text")
     items = re.split(r"\n\d+\s?\. ", text.removeprefix(reply_prefix("instructions", examples)))
     # Python's capitalize lowers all but the first letter.
@@ -158,11 +160,11 @@ def parse_instances(text: str, finish_reason: str, is_classification: bool) -> P
 
     Args:
         text: The reply.
-        finish_reason: With ``length`` the last instance is dropped.
+        finish_reason: Where it is no word for an end, the last instance is dropped.
         is_classification: Whether labels were asked for.
     """
     found = _labelled(text) if is_classification else _exampled(text.strip())
-    cut = bool(found) and finish_reason == "length"
+    cut = bool(found) and not is_whole(finish_reason)
     return settle(found[:-1] if cut else found, ["cut"] if cut else [], "text")
 
 

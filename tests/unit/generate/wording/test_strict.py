@@ -203,8 +203,13 @@ def test_a_fitting_reply_is_read_with_and_without_its_prefix() -> None:
     assert strict.parse_tasks(reply, "stop", 3).faults == ()
 
 
-def test_only_the_last_task_is_dropped_when_the_reply_was_cut_off() -> None:
-    parsed = strict.parse_tasks(blocks(4, 8), "length", 3)
+BROKEN_OFF = pytest.mark.parametrize("word", ["length", "content_filter", "abort"])
+"""The originals know the first alone."""
+
+
+@BROKEN_OFF
+def test_only_the_last_task_is_dropped_when_the_reply_was_cut_off(word: str) -> None:
+    parsed = strict.parse_tasks(blocks(4, 8), word, 3)
     assert (len(parsed.tasks), parsed.faults) == (4, ("cut",))
 
 
@@ -214,8 +219,9 @@ def test_a_separator_within_an_output_shifts_all_numbers_behind_it() -> None:
     assert len(parse_reply(reply, "stop").tasks) == 5
 
 
-def test_a_list_that_was_cut_off_is_dropped_whole() -> None:
-    assert strict.parse_instructions(ADDRESS, "length", 8)[:2] == ((), ("cut",))
+@BROKEN_OFF
+def test_a_list_that_was_cut_off_is_dropped_whole(word: str) -> None:
+    assert strict.parse_instructions(ADDRESS, word, 8)[:2] == ((), ("cut",))
     assert len(classic.parse_instructions(ADDRESS, "length", 8).instructions) == 1
 
 
@@ -243,8 +249,13 @@ def test_instances_with_labels_are_read() -> None:
 def test_instances_with_inputs_are_read() -> None:
     text = "Example 1\nInput: a\nOutput: b\n\nExample 2\nInput: c\nOutput: d\nInput: e"
     assert strict.parse_instances(text, "stop", False).instances == (Instance("a", "b"), Instance("c", "d"))
-    assert strict.parse_instances(text, "length", False)[:2] == ((Instance("a", "b"),), ("cut",))
     assert strict.parse_instances("Output: b", "stop", False).instances == (Instance("", "b"),)
+
+
+@BROKEN_OFF
+def test_the_last_instance_of_a_reply_that_was_cut_off_is_dropped(word: str) -> None:
+    text = "Example 1\nInput: a\nOutput: b\n\nExample 2\nInput: c\nOutput: d"
+    assert strict.parse_instances(text, word, False)[:2] == ((Instance("a", "b"),), ("cut",))
 
 
 @pytest.mark.parametrize("is_classification", [True, False])
