@@ -11,10 +11,9 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/seedtune run configs/demo.yaml
 
-# A worker for each core; files stay whole, as what their tests share is dear to make. In the order of the folders, since
-# xdist's own ends with the files of few tests, which are the long ones.
+# A worker for each core; files stay whole, as what their tests share is dear to make.
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: lint types test
 
