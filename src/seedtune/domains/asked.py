@@ -1,6 +1,6 @@
 """What an evaluation asks beside its domain's suites: the user's own items, and what may be forgotten.
 
-Whoever makes or takes in training data has to keep these out as well; so they are read here, below all stages.
+Whoever makes or takes in training data has to keep these out as well; so they are read, and guarded, below all stages.
 """
 
 from collections.abc import Sequence
@@ -27,24 +27,14 @@ _TOLD_BY: dict[str, ItemType] = {
 
 
 def guard_of(domain: Domain, config: EvaluateConfig) -> ItemGuard:
-    """A guard of every item that an evaluation by ``config`` may ask.
-
-    Raises:
-        DomainError: as :func:`suites_beside`, as for the next.
-        EvaluationError: see there.
-    """
-    return ItemGuard(domain.suites.values(), suites_beside(config))
-
-
-def suites_beside(config: EvaluateConfig) -> list[Suite]:
-    """The suites of ``items`` and of ``general``, with all their items.
+    """A guard of every item that an evaluation by ``config`` may ask: the domain's, ``items`` and ``general``.
 
     Raises:
         DomainError: a file or the domain cannot be read, or has a broken line.
         EvaluationError: the type of a file's items cannot be told.
     """
     general = named_after(load_domain(config.general)) if config.general is not None else []
-    return [*read_own(config.item_files), *general]
+    return ItemGuard(domain.suites.values(), [*read_own(config.item_files), *general])
 
 
 def named_after(domain: Domain) -> list[Suite]:
